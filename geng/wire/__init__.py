@@ -1,0 +1,1 @@
+"""Protocols as bytes and events: no sockets, no clock."""
