@@ -258,12 +258,16 @@ ID_MASK, AS_SENT, DROPPED = 0xFF, 0x100, 0x200
 LINE, END, BAD = 1, 2, 3  # what _line() found; NEED_MORE is 0
 
 
+def _zeros(size: int) -> list[int]:
+    return [0] * size
+
+
 def text(data: bytes) -> str:
     """Bytes from the wire as a log line holds them."""
     return data.decode("utf-8", "surrogateescape")
 
 
-def content_length(value: bytes) -> int:
+def length_of(value: bytes) -> int:
     """The number in Content-Length, -1 when it is none (ngx_atoof)."""
     if not value or not value.isdigit():
         return -1
@@ -274,13 +278,12 @@ def content_length(value: bytes) -> int:
 class NameSet:
     """A set of header names in lower case, made once and asked for each line of each head."""
 
-    __slots__ = ("lengths", "names", "others", "request", "response")
+    __slots__ = ("lengths", "names", "request", "response")
 
     def __init__(self, names: Iterable[bytes] = ()) -> None:
         self.names = frozenset(names)
         self.request = _mask(self.names, REQUEST_NAMES)
         self.response = _mask(self.names, RESPONSE_NAMES)
-        self.others = self.names
         self.lengths = 0
         for name in self.names:
             self.lengths |= 1 << (len(name) & 31)
@@ -317,8 +320,8 @@ class Head:
 
     def __init__(self) -> None:
         if PLAIN:
-            self._spans = [0] * (INLINE * FIELDS)
-            self._first = [0] * 64
+            self._spans = _zeros(INLINE * FIELDS)
+            self._first = _zeros(64)
             self._name = self._name_end = self._value = self._value_end = self._next = self._mark = 0
             self._seed = self.count = self.rc = self.end = 0
         self._buf = b""
@@ -1170,7 +1173,7 @@ class RequestHead(Head):
         if self._first[Q_HOST] == 0 and self.http_version > 1000:
             return self._fail(400, 'client sent HTTP/1.1 request without "Host" header')
         if self._first[Q_CONTENT_LENGTH]:
-            self.content_length_n = content_length(self._value_of(self._first[Q_CONTENT_LENGTH] - 1))
+            self.content_length_n = length_of(self._value_of(self._first[Q_CONTENT_LENGTH] - 1))
             if self.content_length_n < 0:
                 return self._fail(400, 'client sent invalid "Content-Length" header')
         if self._first[Q_TRANSFER_ENCODING]:
@@ -1290,7 +1293,7 @@ class RequestHead(Head):
     def browser(self) -> int:
         """Flags, from User-Agent (nginx: ngx_http_process_user_agent)."""
         agent = self.user_agent
-        return browser(agent) if agent else 0
+        return browser_of(agent) if agent else 0
 
     # -- the headers that nginx indexes
 
@@ -1419,7 +1422,7 @@ class RequestHead(Head):
         return self._first_value(31)
 
 
-def browser(agent: bytes) -> int:
+def browser_of(agent: bytes) -> int:
     """What a User-Agent claims to be, as far as nginx cares."""
     flags = 0
     at = agent.find(b"MSIE ")
@@ -1685,7 +1688,7 @@ class ResponseHead(Head):
             return self._invalid(
                 'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time'
             )
-        self.content_length_n = content_length(self._value_of(k))
+        self.content_length_n = length_of(self._value_of(k))
         if self.content_length_n < 0:
             said = f"{text(self._name_of(k))}: {text(self._value_of(k))}"
             return self._invalid(f'upstream sent invalid "Content-Length" header: "{said}"')

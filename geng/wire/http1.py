@@ -59,7 +59,6 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 # the reasons that nginx knows; a status without one is written as its number and a space
 REASONS = {
-    101: b"Switching Protocols",
     103: b"Early Hints",
     200: b"OK",
     201: b"Created",
@@ -72,4 +71,44 @@ REASONS = {
     304: b"Not Modified",
     307: b"Temporary Redirect",
     308: b"Permanent Redirect",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    402: b"Payment Required",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Not Allowed",
+    406: b"Not Acceptable",
+    407: b"Proxy Authentication Required",
+    408: b"Request Time-out",
+    409: b"Conflict",
+    410: b"Gone",
+    411: b"Length Required",
+    412: b"Precondition Failed",
+    413: b"Request Entity Too Large",
+    414: b"Request-URI Too Large",
+    415: b"Unsupported Media Type",
+    416: b"Requested Range Not Satisfiable",
+    421: b"Misdirected Request",
+    429: b"Too Many Requests",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    502: b"Bad Gateway",
+    503: b"Service Temporarily Unavailable",
+    504: b"Gateway Time-out",
+    505: b"HTTP Version Not Supported",
+    507: b"Insufficient Storage",
 }
+
+_LINES = {status: b"HTTP/1.1 %d %s\r\n" % (status, reason) for status, reason in REASONS.items()}
+
+
+def status_line(status: int, line: bytes = b"") -> bytes:
+    """b"HTTP/1.1 200 OK\\r\\n"; *line* is an upstream's "200 Fine", which goes before nginx's own words."""
+    if line:
+        return b"HTTP/1.1 %s\r\n" % line
+    return _LINES.get(status) or b"HTTP/1.1 %03d \r\n" % status
+
+
+def last_chunk(trailers: list[tuple[bytes, bytes]]) -> bytes:
+    """The end of a chunked body, with trailer lines."""
+    return b"0\r\n" + b"".join(b"%s: %s\r\n" % line for line in trailers) + b"\r\n"

@@ -1,0 +1,106 @@
+"""Builds geng: the hot modules are compiled where a C compiler is, and run as plain Python where none is.
+
+GENG_PURE_PYTHON=1 compiles nothing; GENG_REQUIRE_COMPILED=1 makes a module that cannot be compiled an error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+# Each module of geng.hot that is compiled; True where it calls back into code that may switch greenlets.
+HOT = {
+    "uri": False,
+    "dates": False,
+    "http1": False,
+}
+
+DIRECTIVES = {
+    "language_level": 3,
+    "annotation_typing": False,  # types are in the .pxd beside each module; the annotations are for mypy
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": False,
+}
+
+PURE = os.environ.get("GENG_PURE_PYTHON") == "1"
+REQUIRE = os.environ.get("GENG_REQUIRE_COMPILED") == "1"
+
+
+class BuildHot(build_ext):
+    """Says in one line what was not compiled and why; each module also runs as it is."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            # not setuptools' own way out for optional extensions, which hides the reason
+            ext.optional = False
+            super().build_extension(ext)
+        except Exception as reason:  # each compiler and platform has errors of its own
+            if REQUIRE:
+                raise
+            print(f"warning: {ext.name} stays plain Python: {reason}", file=sys.stderr)
+            self.missing.append(ext.name)
+        finally:
+            ext.optional = True
+
+    def run(self) -> None:
+        self.missing: list[str] = []
+        super().run()
+        if self.missing:
+            print(
+                "warning: no working C compiler was found (install gcc and the Python headers for full speed): "
+                f"{len(self.missing)} of {len(self.extensions)} modules of geng.hot run as plain Python",
+                file=sys.stderr,
+            )
+
+    def copy_extensions_to_source(self) -> None:
+        built = self.extensions
+        self.extensions = [ext for ext in built if ext.name not in self.missing]
+        try:
+            super().copy_extensions_to_source()
+        finally:
+            self.extensions = built
+
+
+def extensions() -> list[Any]:
+    if PURE:
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        if REQUIRE:
+            raise
+        print("warning: Cython was not found: geng.hot runs as plain Python", file=sys.stderr)
+        return []
+    found = []
+    for name, switches in HOT.items():
+        # Greenlets that switch inside a compiled `except` keep their exception state only without the fast path.
+        macros = [("CYTHON_FAST_THREAD_STATE", "0")] if switches else []
+        found.append(
+            Extension(f"geng.hot.{name}", [f"geng/hot/{name}.py"], optional=not REQUIRE, define_macros=macros)
+        )
+    return list(cythonize(found, compiler_directives=DIRECTIVES))
+
+
+def readme() -> str:
+    path = Path(__file__).parent / "README.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+setup(
+    # the language lies beside the package in the source tree, and inside it where it is installed
+    packages=[*find_packages(include=["geng", "geng.*"]), "geng.grammar"],
+    package_dir={"geng.grammar": "grammar"},
+    package_data={"geng": ["py.typed"], "geng.hot": ["*.pxd"], "geng.grammar": ["*"]},
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildHot},
+)
