@@ -65,11 +65,17 @@ HTTP, CGI, EITHER = range(3)
 CLOSE, KEEP_ALIVE = 1, 2
 """RequestHead.connection_type."""
 
+# The same for this file: compiled, these are C integers, which nobody else can see.
+_MORE, _DONE, _HOST_KNOWN, _EARLY_HINTS, _INVALID = range(5)
+_CGI, _EITHER = 1, 2
+
 MSIE, MSIE6, OPERA, GECKO, CHROME, SAFARI, KONQUEROR = 1, 2, 4, 8, 16, 32, 64
 """RequestHead.browser."""
 
 UNKNOWN, GET, HEAD, POST, PUT, DELETE, MKCOL, COPY, MOVE = (1 << n for n in range(9))
 OPTIONS, PROPFIND, PROPPATCH, LOCK, UNLOCK, PATCH, TRACE, CONNECT = (1 << n for n in range(9, 17))
+
+_GET, _TRACE, _CONNECT = GET, TRACE, CONNECT
 
 METHODS = {
     b"GET": GET,
@@ -211,8 +217,8 @@ REQUEST_UNIQUE = _mask(_REQUEST_UNIQUE, REQUEST_NAMES)
 RESPONSE_FIRST_ONLY = _mask(_RESPONSE_FIRST_ONLY, RESPONSE_NAMES)
 """Headers of which a response's first one counts; the others are dropped with a warning."""
 
-REQUEST_IDS = {name: number for number, name in enumerate(REQUEST_NAMES) if name}
-RESPONSE_IDS = {name: number for number, name in enumerate(RESPONSE_NAMES) if name}
+_REQUEST_IDS = {name: number for number, name in enumerate(REQUEST_NAMES) if name}
+_RESPONSE_IDS = {name: number for number, name in enumerate(RESPONSE_NAMES) if name}
 
 
 def _slot(name: bytes, seed: int) -> int:
@@ -235,15 +241,15 @@ RESPONSE_SEED, RESPONSE_SLOTS = _perfect(RESPONSE_NAMES)
 
 # --- numbers of the headers that the parsers themselves look at -----------------------------------------------------
 
-Q_HOST = REQUEST_IDS[b"host"]
-Q_CONNECTION = REQUEST_IDS[b"connection"]
-Q_CONTENT_LENGTH = REQUEST_IDS[b"content-length"]
-Q_TRANSFER_ENCODING = REQUEST_IDS[b"transfer-encoding"]
-A_STATUS = RESPONSE_IDS[b"status"]
-A_LOCATION = RESPONSE_IDS[b"location"]
-A_CONNECTION = RESPONSE_IDS[b"connection"]
-A_CONTENT_LENGTH = RESPONSE_IDS[b"content-length"]
-A_TRANSFER_ENCODING = RESPONSE_IDS[b"transfer-encoding"]
+Q_HOST = _REQUEST_IDS[b"host"]
+Q_CONNECTION = _REQUEST_IDS[b"connection"]
+Q_CONTENT_LENGTH = _REQUEST_IDS[b"content-length"]
+Q_TRANSFER_ENCODING = _REQUEST_IDS[b"transfer-encoding"]
+A_STATUS = _RESPONSE_IDS[b"status"]
+A_LOCATION = _RESPONSE_IDS[b"location"]
+A_CONNECTION = _RESPONSE_IDS[b"connection"]
+A_CONTENT_LENGTH = _RESPONSE_IDS[b"content-length"]
+A_TRANSFER_ENCODING = _RESPONSE_IDS[b"transfer-encoding"]
 
 # --- the table of lines ---------------------------------------------------------------------------------------------
 
@@ -344,7 +350,7 @@ class Head:
         self._name = i
         self._mark = 0
         if i >= end:
-            return NEED_MORE
+            return _MORE
         kind = kinds[p[i]]
         if kind >= N_COLON:
             return self._no_name(i, end, kind)
@@ -354,7 +360,7 @@ class Head:
             while i < end and kinds[p[i]] == N_TOKEN:
                 i += 1
             if i == end:
-                return NEED_MORE
+                return _MORE
             kind = kinds[p[i]]
             if kind != N_OTHER:
                 break
@@ -376,7 +382,7 @@ class Head:
             while i < end and not stops[p[i]]:
                 i += 1
             if i == end:
-                return NEED_MORE
+                return _MORE
             if p[i] == 0:
                 self._value_end = i
                 return BAD
@@ -392,7 +398,7 @@ class Head:
         while i < end and p[i] == 13:
             i += 1
         if i == end:
-            return NEED_MORE
+            return _MORE
         if p[i] != 10:
             return BAD
         self._next = i + 1
@@ -408,7 +414,7 @@ class Head:
         if kind != N_CR:
             return BAD
         if i + 1 >= end:
-            return NEED_MORE
+            return _MORE
         if p[i + 1] != 10:
             return BAD
         self._next = i + 2
@@ -418,7 +424,7 @@ class Head:
         """A second "HTTP/1.1 …" line among the headers, which IIS may send, is skipped."""
         newline = self._buf.find(b"\n", i, end)
         if newline < 0:
-            return NEED_MORE
+            return _MORE
         return self._line(newline + 1, end, True, True)
 
     def _keep(self) -> int:
@@ -759,7 +765,7 @@ class RequestHead(Head):
         return REQUEST_NAMES[number]
 
     def _number(self, name: bytes) -> int:
-        return REQUEST_IDS.get(name, 0)
+        return _REQUEST_IDS.get(name, 0)
 
     def feed(self, buf: bytes, end: int = -1) -> int:
         """Go on with *buf*, which begins with what it began with before; returns and sets rc."""
@@ -769,7 +775,7 @@ class RequestHead(Head):
             end = size
         if self._stage == 0:
             self.rc = self._request_line(end)
-            if self.rc != DONE:
+            if self.rc != _DONE:
                 return self.rc
             self._stage = 1
             if self.http_version == 9:
@@ -778,11 +784,11 @@ class RequestHead(Head):
                 return self.rc
             self.end = self._next
             if self.server is not None and self.options.stop_at_host:
-                self.rc = HOST_KNOWN
+                self.rc = _HOST_KNOWN
                 return self.rc
         if self._stage == 1:
             self.rc = self._headers(end)
-            if self.rc == DONE:
+            if self.rc == _DONE:
                 self._stage = 2
         return self.rc
 
@@ -827,12 +833,12 @@ class RequestHead(Head):
             if stop == cap:
                 self._line_end = cap
                 return self._fail(414, "client sent too long URI")
-            return NEED_MORE
+            return _MORE
         if i >= 0:
             self._took(self._start, i)
             self._next = i
             self.http_version = self.http_major * 1000 + self.http_minor
-            if self.http_version == 9 and self.method_id != GET:
+            if self.http_version == 9 and self.method_id != _GET:
                 i = BAD_09_METHOD
         if i < 0:
             status, message = CLIENT_ERRORS[i]
@@ -859,7 +865,7 @@ class RequestHead(Head):
             if host is None:
                 return self._fail(400, "client sent invalid host in request line")
             self.server, self.port = host
-        return DONE
+        return _DONE
 
     def _method(self, i: int, end: int) -> int:
         p = self._buf
@@ -872,7 +878,7 @@ class RequestHead(Head):
             return BAD_METHOD
         self._method_end = i
         if i - start == 3 and p[start] == 71 and p[start + 1] == 69 and p[start + 2] == 84:
-            self.method_id = GET
+            self.method_id = _GET
         else:
             self.method_id = METHODS.get(p[start:i], UNKNOWN)
         return i + 1
@@ -890,7 +896,7 @@ class RequestHead(Head):
             i += 1
         if i == end:
             return NOT_YET
-        if self.method_id == CONNECT:
+        if self.method_id == _CONNECT:
             return self._authority(i, end)
         if p[i] == 47:
             self._uri_start = i
@@ -933,7 +939,7 @@ class RequestHead(Head):
                 i += 1
         if i == end:
             return NOT_YET
-        connect = self.method_id == CONNECT
+        connect = self.method_id == _CONNECT
         if p[i] == 58:
             i += 1
             if i == end:
@@ -1058,7 +1064,7 @@ class RequestHead(Head):
         if p[i] != 72 or p[i + 1] != 84 or p[i + 2] != 84 or p[i + 3] != 80 or p[i + 4] != 47:
             return BAD_REQUEST
         i += 5
-        if self.method_id == CONNECT:  # no path: the "/" of "HTTP/" serves as one
+        if self.method_id == _CONNECT:  # no path: the "/" of "HTTP/" serves as one
             self._uri_start = i - 1
             self._uri_end = i
         if i == end:
@@ -1126,7 +1132,7 @@ class RequestHead(Head):
                 return self._fail(400, self._bad_line("client sent invalid header line"))
             if stop == self._cap(i):
                 return self._too_large(i, stop)
-            return NEED_MORE
+            return _MORE
 
     def _too_large(self, i: int, stop: int) -> int:
         p = self._buf
@@ -1166,7 +1172,7 @@ class RequestHead(Head):
         if self.server is not None:
             return 0
         self.server, self.port = host
-        return HOST_KNOWN if self.options.stop_at_host else 0
+        return _HOST_KNOWN if self.options.stop_at_host else 0
 
     def _finish(self) -> int:
         """All lines are there: what they say together (nginx: ngx_http_process_request_header)."""
@@ -1180,14 +1186,14 @@ class RequestHead(Head):
             rc = self._use_transfer_encoding(self._value_of(self._first[Q_TRANSFER_ENCODING] - 1))
             if rc:
                 return rc
-        if self.method_id == CONNECT:
+        if self.method_id == _CONNECT:
             if self.http_version != 1001 or not self.options.allow_connect:
                 return self._fail(405, "client sent CONNECT method")
             if self.content_length_n > 0 or self.chunked:
                 return self._fail(400, "client sent CONNECT request with body")
-        if self.method_id == TRACE:
+        if self.method_id == _TRACE:
             return self._fail(405, "client sent TRACE method")
-        return DONE
+        return _DONE
 
     def _use_transfer_encoding(self, value: bytes) -> int:
         if self.http_version < 1001:
@@ -1236,7 +1242,7 @@ class RequestHead(Head):
         p = self._buf
         if not self._method_end:
             return b""
-        return b"GET" if self.method_id == GET else p[self._start : self._method_end]
+        return b"GET" if self.method_id == _GET else p[self._start : self._method_end]
 
     @property
     def unparsed_uri(self) -> bytes:
@@ -1507,7 +1513,7 @@ class ResponseHead(Head):
         return RESPONSE_NAMES[number]
 
     def _number(self, name: bytes) -> int:
-        return RESPONSE_IDS.get(name, 0)
+        return _RESPONSE_IDS.get(name, 0)
 
     def feed(self, buf: bytes, end: int = -1) -> int:
         """Go on with *buf*, which begins with what it began with before; returns and sets rc."""
@@ -1516,43 +1522,43 @@ class ResponseHead(Head):
         if end < 0 or end > size:
             end = size
         if self._stage == 0:
-            if self.kind == CGI:
+            if self.kind == _CGI:
                 self.end = self._start
                 self._stage = 1
             else:
                 self.rc = self._status_line(end)
-                if self.rc != DONE or self.http_version == 9:
+                if self.rc != _DONE or self.http_version == 9:
                     return self.rc
                 self._stage = 1
         if self._stage == 1:
             self.rc = self._headers(end)
-            if self.rc != NEED_MORE:
+            if self.rc != _MORE:
                 self._stage = 2
         return self.rc
 
     def _status_line(self, end: int) -> int:
         i = self._scan_status_line(self._start, end)
         if i == NOT_YET:
-            return NEED_MORE
+            return _MORE
         if i >= 0:
             self.end = i
             if self.http_version < 1001:
                 if self.status == 103:
                     self.message = "upstream sent HTTP/1.0 response with early hints"
-                    return INVALID
+                    return _INVALID
                 self.connection_close = True
-            return DONE
+            return _DONE
         self.end = self._start
         self._status_start = self._status_end = self.status = 0
-        if self.kind == EITHER:
-            self.kind = CGI
-            return DONE
+        if self.kind == _EITHER:
+            self.kind = _CGI
+            return _DONE
         # what follows is a body without a head
         self.http_version = 9
         self.connection_close = True
         self.message = "upstream sent no valid HTTP/1.0 header"
         self._stage = 2
-        return DONE
+        return _DONE
 
     def _scan_status_line(self, i: int, end: int) -> int:
         """Where the status line ends; NOT_YET, BAD_REQUEST (nginx: ngx_http_parse_status_line)."""
@@ -1640,11 +1646,11 @@ class ResponseHead(Head):
                 elif self._mark and self._name_end - self._name < 64 and self._is_nameless():
                     self._drop()
                 continue
-            if found == NEED_MORE:
-                return NEED_MORE
+            if found == _MORE:
+                return _MORE
             if found == BAD:
                 self.message = self._bad_line("upstream sent invalid header")
-                return INVALID
+                return _INVALID
             self.end = self._next
             return self._finish()
 
@@ -1681,7 +1687,7 @@ class ResponseHead(Head):
 
     def _invalid(self, message: str) -> int:
         self.message = message
-        return INVALID
+        return _INVALID
 
     def _use_content_length(self, k: int) -> int:
         if self._first[A_TRANSFER_ENCODING]:
@@ -1707,10 +1713,10 @@ class ResponseHead(Head):
 
     def _finish(self) -> int:
         if self.status == 103:
-            return EARLY_HINTS
-        if self.kind == CGI:
+            return _EARLY_HINTS
+        if self.kind == _CGI:
             return self._finish_cgi()
-        return DONE
+        return _DONE
 
     def _finish_cgi(self) -> int:
         """The status of a response without status line (nginx: ngx_http_fastcgi_process_header)."""
@@ -1727,7 +1733,7 @@ class ResponseHead(Head):
         else:
             self.status = 200
             self._status_text = b"200 OK"
-        return DONE
+        return _DONE
 
     def read_lines(self, buf: bytes) -> int:
         """Only lines, whose meaning is left alone: trailers. Sets rc."""
@@ -1740,10 +1746,10 @@ class ResponseHead(Head):
                 self._keep()
                 continue
             self.end = self._next if found == END else i
-            self.rc = DONE if found == END else NEED_MORE
+            self.rc = _DONE if found == END else _MORE
             if found == BAD:
                 self.message = self._bad_line("upstream sent invalid trailer")
-                self.rc = INVALID
+                self.rc = _INVALID
             return self.rc
 
     def write_client(self, out: list[bytes] | bytearray, hidden: NameSet) -> None:
@@ -1956,7 +1962,7 @@ class Chunked:
         self.length = 5
         self.message = ""
         self.pos = 0
-        self.rc = NEED_MORE
+        self.rc = _MORE
         self.size = 0
         self.trailers: list[tuple[bytes, bytes]] = []
 
@@ -1971,7 +1977,7 @@ class Chunked:
             end = len(buf)
         spans: list[tuple[int, int]] = []
         i = pos
-        while self.rc == NEED_MORE and i < end:
+        while self.rc == _MORE and i < end:
             if self._state == C_DATA:
                 stop = end if end - i < self.size else i + self.size
                 spans.append((i, stop))
@@ -1988,7 +1994,7 @@ class Chunked:
         return spans
 
     def _measure(self) -> None:
-        if self.rc != NEED_MORE:
+        if self.rc != _MORE:
             self.length = 0
         elif self._state == C_SIZE:
             self.length = self.size + 9 if self.size else 4
@@ -2051,7 +2057,7 @@ class Chunked:
             elif state == C_TRAILER_CR:
                 if ch != 10:
                     return self._fail(i)
-                self.rc = DONE
+                self.rc = _DONE
                 return i + 1
             else:  # C_TRAILER_LINE_CR
                 if ch != 10:
@@ -2062,7 +2068,7 @@ class Chunked:
         return i
 
     def _fail(self, i: int) -> int:
-        self.rc = INVALID
+        self.rc = _INVALID
         return i
 
     def _read_trailers(self, buf: bytes, i: int, end: int) -> int:
@@ -2070,18 +2076,18 @@ class Chunked:
         before = len(self._tail)
         taken = min(end - i, self.trailer_limit - before)
         tail = self._tail + buf[i : i + taken]
-        head = ResponseHead(CGI)
+        head = ResponseHead(_CGI)
         head.read_lines(tail)
-        if head.rc == DONE:
+        if head.rc == _DONE:
             self.trailers = head.items()
-            self.rc = DONE
+            self.rc = _DONE
             return i + head.end - before
-        if head.rc == INVALID:
+        if head.rc == _INVALID:
             self.message = head.message
-            self.rc = INVALID
+            self.rc = _INVALID
         elif len(tail) == self.trailer_limit:
             self.message = "upstream sent too big trailers"
-            self.rc = INVALID
+            self.rc = _INVALID
         self._tail = tail
         return i + taken
 
