@@ -56,3 +56,11 @@ class ConnectionClosed(GengError):
 
 class Refused(Invalid):
     """An Invalid whose words follow the directive's name: `"x" directive invalid value` (a slot setter's rv)."""
+
+
+class Abandoned(GengError):
+    """The client of a request went away while the request waited for something else; *error* is the errno or 0."""
+
+    def __init__(self, error: int = 0) -> None:
+        super().__init__(error)
+        self.error = error

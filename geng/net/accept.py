@@ -1,0 +1,214 @@
+"""Accepting connections in a worker.   nginx: ngx_event_accept.c
+
+accept_mutex on: only the worker that holds the mutex watches the listening sockets; it tries for it at each turn of its
+loop, and gives it back once it has accepted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterable
+from errno import EAGAIN, ECONNABORTED, EMFILE, ENFILE
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from geng.net.connection import ACCEPTED, ACTIVE, HANDLED, READ, ConnectionPool, Logger
+from geng.net.listen import Listening
+
+if TYPE_CHECKING:
+    from geng.net.hub import Hub
+
+LEVELS = {ECONNABORTED: "error", EMFILE: "crit", ENFILE: "crit"}
+
+
+class AcceptMutex:
+    """A lock between the workers, over any file (a memfd will do): a record lock falls with its process."""
+
+    __slots__ = ("fd", "held")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.held = False
+
+    def __repr__(self) -> str:
+        return f"<AcceptMutex {'held' if self.held else 'not held'}>"
+
+    def try_lock(self) -> bool:
+        """Whether this process has it now."""
+        if not self.held:
+            try:
+                fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (EAGAIN, 13):  # POSIX allows EACCES as well
+                    raise
+                return False
+            self.held = True
+        return True
+
+    def unlock(self) -> None:
+        if self.held:
+            self.held = False
+            fcntl.lockf(self.fd, fcntl.LOCK_UN)
+
+
+class Acceptor:
+    """Accepts from *listenings* into *pool* in this worker; each accepted connection goes to its Listening's handler."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        pool: ConnectionPool,
+        listenings: Iterable[Listening],
+        log: Logger,
+        *,
+        multi_accept: bool = False,
+        mutex: AcceptMutex | None = None,
+        mutex_delay: int = 500,
+    ) -> None:
+        self.hub = hub
+        self.pool = pool
+        self.listenings = list(listenings)
+        self.log = log
+        self.multi_accept = multi_accept
+        self.mutex = mutex
+        self.mutex_delay = mutex_delay
+        self._watchers: list[tuple[Listening, Any]] = []
+        self._pause: Any = None
+        self._prepare: Any = None
+        self._retry: Any = None
+        self._skip = 0  # turns of the loop in which this worker, being full, leaves the mutex alone
+        pool.reserve(len(self.listenings))
+
+    def __repr__(self) -> str:
+        state = "paused" if self._pause else "accepting" if any(w.active for _, w in self._watchers) else "idle"
+        return f"<Acceptor {len(self.listenings)} sockets, {state}>"
+
+    def start(self) -> None:
+        """Begin to accept."""
+        for listening in self.listenings:
+            self._watchers.append((listening, self.hub.loop.io(listening.fd, READ)))
+        if self.mutex is None:
+            self._enable()
+            return
+        self._enable(own=True)
+        self._prepare = self.hub.loop.prepare()
+        self._prepare.start(self._turn)
+
+    def stop(self) -> None:
+        """Accept no more; the sockets stay open (the caller closes them)."""
+        if self._prepare is not None:
+            self._prepare.stop()
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._retry is not None:
+            self._retry.cancel()
+        self._disable(everything=True)
+        if self.mutex is not None:
+            self.mutex.unlock()
+        self.pool.reserve(-len(self.listenings))
+        self._watchers = []
+
+    def _enable(self, own: bool = False) -> None:
+        """Watch the sockets; *own*: only those that no other worker has (reuseport)."""
+        for listening, watcher in self._watchers:
+            if not watcher.active and not (own and not listening.options.reuseport):
+                watcher.start(self._accept, listening)
+
+    def _disable(self, everything: bool = False) -> None:
+        for listening, watcher in self._watchers:
+            if everything or not listening.options.reuseport:
+                watcher.stop()
+
+    # ---- the mutex
+
+    def _turn(self) -> None:
+        """Before each wait for events.   nginx: ngx_process_events_and_timers, ngx_trylock_accept_mutex"""
+        mutex = self.mutex
+        assert mutex is not None
+        if self._pause is not None:
+            return
+        if self._skip > 0:
+            self._skip -= 1
+        elif mutex.try_lock():
+            self._enable()
+            return
+        self._disable()
+        if self._retry is None:
+            self._retry = self.hub.after(self.mutex_delay, self._again)
+
+    def _again(self) -> None:
+        """Only to wake the loop: _turn() does the work."""
+        self._retry = None
+
+    # ---- accepting
+
+    def _accept(self, listening: Listening) -> None:
+        """A listening socket is readable."""
+        try:
+            while self._accept_one(listening) and self.multi_accept:
+                pass
+        except Exception as error:
+            # gevent stops a watcher whose callback fails: this worker would never accept again
+            self.hub.report(error)
+        finally:
+            if self.mutex is not None:
+                self.mutex.unlock()
+
+    def _accept_one(self, listening: Listening) -> bool:
+        """Accept one connection and hand it on; False: no more for now."""
+        sock = listening.sock
+        if sock is None:
+            return False
+        try:
+            # Not accept(): it makes a socket object, with a getsockname() each.
+            fd, address = sock._accept()  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            return self._refused(listening, error.errno or 0)
+        os.set_blocking(fd, False)
+        pool = self.pool
+        stat = pool.stat
+        stat[ACCEPTED] += 1
+        if self.mutex is not None:
+            self._skip = pool.accept_disabled
+        c = pool.get(fd)
+        if c is None:
+            os.close(fd)
+            return False
+        stat[ACTIVE] += 1
+        stat[HANDLED] += 1
+        c.listening = listening
+        c.start_msec = int(time() * 1000)
+        c.sockaddr = address
+        if type(address) is tuple:
+            c.addr_text = address[0].encode()
+            c.port = address[1]
+        else:
+            c.addr_text = b"unix:"
+        try:
+            listening.handler(c)  # type: ignore[misc]
+        except Exception as error:
+            c.close()
+            self.hub.report(error)
+        return True
+
+    def _refused(self, listening: Listening, errno: int) -> bool:
+        """accept() failed; whether to try on at once."""
+        log = getattr(self.log, LEVELS.get(errno, "alert"))
+        log("accept4() failed", err=errno, ctx=listening)
+        if errno == ECONNABORTED:
+            return True
+        if errno in (EMFILE, ENFILE):
+            self._disable(everything=True)
+            if self.mutex is not None:
+                self.mutex.unlock()
+            self._pause = self.hub.after(self.mutex_delay, self._resume)
+        return False
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._enable(own=self.mutex is not None)
