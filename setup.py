@@ -74,6 +74,7 @@ def extensions() -> list[Any]:
         return []
     try:
         from Cython.Build import cythonize
+        from Cython.Compiler.Errors import CompileError
     except ImportError:
         if REQUIRE:
             raise
@@ -86,7 +87,13 @@ def extensions() -> list[Any]:
         found.append(
             Extension(f"geng.hot.{name}", [f"geng/hot/{name}.py"], optional=not REQUIRE, define_macros=macros)
         )
-    return list(cythonize(found, compiler_directives=DIRECTIVES))
+    try:
+        return list(cythonize(found, compiler_directives=DIRECTIVES))
+    except CompileError as reason:
+        if REQUIRE:
+            raise
+        print(f"warning: Cython refused {reason}: geng.hot runs as plain Python", file=sys.stderr)
+        return []
 
 
 def readme() -> str:

@@ -57,7 +57,8 @@ def parse_http_time(value: bytes) -> int:
 
     Sun, 06 Nov 1994 08:49:37 GMT; Sunday, 06-Nov-94 08:49:37 GMT; Sun Nov  6 08:49:37 1994
     """
-    p = value + b"\0\0\0\0"  # a date may end short of what its format looks at
+    data = value + bytes(16)  # a date may end short of what its format looks at
+    p = data
     end = len(value)
     i = 0
     style = RFC822
@@ -138,7 +139,7 @@ def parse_http_time(value: bytes) -> int:
 
 
 def _join(year: int, month: int, day: int, in_day: int, hour: int, minute: int, second: int) -> int:
-    if hour > 23 or minute > 59 or second > 59:
+    if hour > 23 or minute > 59 or second > 59 or (year == 0 and month < 2):
         return -1
     if day == 29 and month == 1:
         if year & 3 or (year % 100 == 0 and year % 400 != 0):

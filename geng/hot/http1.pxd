@@ -3,11 +3,11 @@ cimport cython
 
 cdef bint PLAIN
 
-cdef bytes LOWER, NAME_KIND, NAME_KIND_UNDERSCORES, VALUE_STOP, URI_KIND, QUERY_STOP, XDIGIT, LEAST
+cdef bytes LOWER, NAME_KIND, NAME_KIND_UNDERSCORES, VALUE_STOP, URI_KIND, QUERY_STOP, HOST_KIND, XDIGIT, LEAST
 cdef tuple REQUEST_NAMES, RESPONSE_NAMES
 cdef dict _REQUEST_IDS, _RESPONSE_IDS
 
-cdef int _MORE, _DONE, _HOST_KNOWN, _EARLY_HINTS, _INVALID, _CGI, _EITHER, _GET, _TRACE, _CONNECT
+cdef int _MORE, _DONE, _HOST_KNOWN, _EARLY_HINTS, _INVALID, _CGI, _EITHER, _CLOSE, _KEEP_ALIVE, _GET, _TRACE, _CONNECT
 cdef int N_OTHER, N_TOKEN, N_COLON, N_CR, N_LF, N_BAD
 cdef int Q_HOST, Q_CONNECTION, Q_CONTENT_LENGTH, Q_TRANSFER_ENCODING
 cdef int A_STATUS, A_LOCATION, A_CONNECTION, A_CONTENT_LENGTH, A_TRANSFER_ENCODING
@@ -67,6 +67,9 @@ cdef class Head:
 
     @cython.locals(p="const unsigned char*", lower="const unsigned char*", q="const unsigned char*", i=Py_ssize_t)
     cdef bint _is(self, Py_ssize_t at, Py_ssize_t size, bytes name) except -1
+
+    @cython.locals(at=Py_ssize_t, size=Py_ssize_t, last=Py_ssize_t)
+    cdef bint _has(self, Py_ssize_t k, bytes word) except -1
 
     @cython.locals(k=int)
     cdef int _drop(self) except -1
@@ -183,6 +186,9 @@ cdef class RequestHead(Head):
 
     @cython.locals(k=Py_ssize_t, first=Py_ssize_t, value=bytes)
     cdef int _use(self, int number) except -1
+
+    @cython.locals(p="const unsigned char*", kinds="const unsigned char*", start=Py_ssize_t, kind=int, last=int)
+    cdef bint _plain_host(self, Py_ssize_t i, Py_ssize_t end) except -1
 
     cdef int _use_host(self, Py_ssize_t k, Py_ssize_t first) except -1
     @cython.locals(rc=int)

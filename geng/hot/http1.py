@@ -67,7 +67,8 @@ CLOSE, KEEP_ALIVE = 1, 2
 
 # The same for this file: compiled, these are C integers, which nobody else can see.
 _MORE, _DONE, _HOST_KNOWN, _EARLY_HINTS, _INVALID = range(5)
-_CGI, _EITHER = 1, 2
+_CGI, _EITHER = CGI, EITHER
+_CLOSE, _KEEP_ALIVE = CLOSE, KEEP_ALIVE
 
 MSIE, MSIE6, OPERA, GECKO, CHROME, SAFARI, KONQUEROR = 1, 2, 4, 8, 16, 32, 64
 """RequestHead.browser."""
@@ -126,6 +127,7 @@ NAME_KIND_UNDERSCORES = _name_kinds(_TOKENS + b"_")
 VALUE_STOP = bytes(int(ch in b"\0\r\n") for ch in range(256))
 URI_KIND = uris.URI_KIND
 QUERY_STOP = bytes(int(ch <= 0x20 or ch in b"#\x7f") for ch in range(256))
+# 1: stands in a host name as it is; 2: a dot, which must follow and be followed by a 1 (the general rule is in uri.py)
 HOST_KIND = bytes(1 if c in b"abcdefghijklmnopqrstuvwxyz0123456789-_" else 2 if c == 46 else 0 for c in range(256))
 
 # --- the headers that nginx indexes ---------------------------------------------------------------------------------
@@ -480,6 +482,17 @@ class Head:
                 return False
             i += 1
         return True
+
+    def _has(self, k: int, word: bytes) -> bool:
+        """Whether *word*, in lower case, is somewhere in the value of line *k*, whatever its case."""
+        at = self._at(k, VALUE)
+        size = len(word)
+        last = self._at(k, VALUE_END) - size
+        while at <= last:
+            if self._is(at, size, word):
+                return True
+            at += 1
+        return False
 
     def _drop(self) -> None:
         """Mark the line entered last as not sent."""
@@ -1156,23 +1169,41 @@ class RequestHead(Head):
             if (REQUEST_UNIQUE >> number) & 1:
                 return self._fail(400, "client sent " + self._duplicate(first))
         if number == Q_CONNECTION:
-            value = self._value_of(k).lower()
-            if b"close" in value:
-                self.connection_type = CLOSE
-            elif b"keep-alive" in value:
-                self.connection_type = KEEP_ALIVE
+            if self._has(k, b"close"):
+                self.connection_type = _CLOSE
+            elif self._has(k, b"keep-alive"):
+                self.connection_type = _KEEP_ALIVE
         return 0
 
     def _use_host(self, k: int, first: int) -> int:
         if first != k:
             return self._fail(400, "client sent " + self._duplicate(first).replace("header line", "host header", 1))
-        host = uris.validate_host(self._value_of(k))
-        if host is None:
-            return self._fail(400, "client sent invalid host header")
-        if self.server is not None:
-            return 0
-        self.server, self.port = host
+        if not self._plain_host(self._value, self._value_end):
+            host = uris.validate_host(self._value_of(k))
+            if host is None:
+                return self._fail(400, "client sent invalid host header")
+            if self.server is not None:
+                return 0
+            self.server, self.port = host
         return _HOST_KNOWN if self.options.stop_at_host else 0
+
+    def _plain_host(self, i: int, end: int) -> bool:
+        """A name in lower case without port, taken as it is: the common case of what validate_host() does."""
+        p = self._buf
+        kinds = HOST_KIND
+        start = i
+        kind = 2
+        last = 2
+        while i < end:
+            kind = kinds[p[i]]
+            if kind == 0 or kind + last == 4:
+                return False
+            last = kind
+            i += 1
+        if last == 2 or self.server is not None:
+            return False
+        self.server = p[start:end]
+        return True
 
     def _finish(self) -> int:
         """All lines are there: what they say together (nginx: ngx_http_process_request_header)."""
@@ -1681,7 +1712,7 @@ class ResponseHead(Head):
         if number == A_TRANSFER_ENCODING:
             return self._use_transfer_encoding(k)
         if number == A_CONNECTION:
-            if b"close" in self._value_of(k).lower():
+            if self._has(k, b"close"):
                 self.connection_close = True
         return 0
 

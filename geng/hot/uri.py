@@ -49,7 +49,7 @@ ESCAPED = (
 )
 
 
-def escape_uri(text: bytes, kind: int = URI) -> bytes:
+def escape_uri(text: bytes, kind: int = 0) -> bytes:
     """*text* with each byte that *kind* forbids as %XX (+XX for MAIL_XTEXT). *text* itself when there is none."""
     escaped = ESCAPED[kind]
     p = text
@@ -59,36 +59,42 @@ def escape_uri(text: bytes, kind: int = URI) -> bytes:
         i += 1
     if i == size:
         return text
-    mark = 43 if kind == MAIL_XTEXT else 37
+    hex = HEX
+    mark = 43 if kind == _MAIL_XTEXT else 37
     out = bytearray(p[:i])
     while i < size:
         ch = p[i]
         if escaped[ch]:
             out.append(mark)
-            out.append(HEX[ch >> 4])
-            out.append(HEX[ch & 15])
+            out.append(hex[ch >> 4])
+            out.append(hex[ch & 15])
         else:
             out.append(ch)
         i += 1
     return bytes(out)
 
 
-def escaped_length(text: bytes, kind: int = URI) -> int:
+def escaped_length(text: bytes, kind: int = 0) -> int:
     """How many bytes of *text* escape_uri() would escape."""
     escaped = ESCAPED[kind]
-    return sum(escaped[ch] for ch in text)
+    p = text
+    size = len(text)
+    n = 0
+    for i in range(size):
+        n += escaped[p[i]]
+    return n
 
 
-def unescape_uri(text: bytes, mode: int = UNESCAPE_ALL) -> bytes:
+def unescape_uri(text: bytes, mode: int = 0) -> bytes:
     """*text* with %XX decoded, as ngx_unescape_uri does: a broken escape loses its `%` and what follows is kept.
 
     UNESCAPE_URI and UNESCAPE_REDIRECT decode up to the first `?`, bare or escaped, and copy what follows it;
     UNESCAPE_REDIRECT decodes only what is above `%` and below DEL.
     """
-    if b"%" not in text and (mode == UNESCAPE_ALL or b"?" not in text):
+    if b"%" not in text and (mode == _ALL or b"?" not in text):
         return text
     p = text
-    xdigit = XDIGIT
+    xdigit = _XDIGITS
     size = len(text)
     out = bytearray()
     i = 0
@@ -97,7 +103,7 @@ def unescape_uri(text: bytes, mode: int = UNESCAPE_ALL) -> bytes:
         i += 1
         if ch != 37:
             out.append(ch)
-            if ch == 63 and mode != UNESCAPE_ALL:
+            if ch == 63 and mode != _ALL:
                 out += p[i:size]
                 break
             continue
@@ -115,11 +121,11 @@ def unescape_uri(text: bytes, mode: int = UNESCAPE_ALL) -> bytes:
             continue
         ch = (xdigit[p[i - 1]] << 4) + xdigit[p[i]]
         i += 1
-        if ch == 63 and mode != UNESCAPE_ALL:
+        if ch == 63 and mode != _ALL:
             out.append(ch)
             out += p[i:size]
             break
-        if mode == UNESCAPE_REDIRECT and not 37 < ch < 0x7F:
+        if mode == _REDIRECT and not 37 < ch < 0x7F:
             out += p[i - 3 : i]
         else:
             out.append(ch)
@@ -130,6 +136,7 @@ def unescape_uri(text: bytes, mode: int = UNESCAPE_ALL) -> bytes:
 
 USUAL, SLASH, DOT, PERCENT, QUERY, HASH, PLUS, SPACE, CR_BYTE, LF_BYTE, BAD = range(11)
 """Classes of bytes in the target of a request; BAD are control characters and DEL."""
+
 
 URI_KIND = _table(
     [
@@ -146,12 +153,14 @@ URI_KIND = _table(
     ]
 )
 
+_SLASH, _DOT, _PERCENT, _QUERY, _HASH, _PLUS = SLASH, DOT, PERCENT, QUERY, HASH, PLUS
+_KINDS, _XDIGITS = URI_KIND, XDIGIT
 _PLAIN, _AFTER_SLASH, _AFTER_DOT, _AFTER_DOT_DOT = range(4)
 
 
 def _climb(out: bytearray) -> bool:
     """Drop "/.." and the segment before it from the end of *out*; False above the root."""
-    slash = out.rfind(b"/", 0, max(len(out) - 3, 0))
+    slash = out.rfind(b"/", 0, len(out) - 3) if len(out) > 3 else -1
     if slash < 0:
         return False
     del out[slash + 1 :]
@@ -180,10 +189,12 @@ def parse_uri(text: bytes, merge_slashes: bool = True, empty_path: bool = False)
     *empty_path*: the target was "http://host?args", so that a "/" comes first.
     """
     p = text
-    kinds = URI_KIND
-    xdigit = XDIGIT
+    kinds = _KINDS
+    xdigit = _XDIGITS
     size = len(text)
-    out = bytearray(b"/" if empty_path else b"")
+    out = bytearray()
+    if empty_path:
+        out.append(47)
     state = _PLAIN
     ext = -1
     plus = quoted = False
@@ -194,7 +205,7 @@ def parse_uri(text: bytes, merge_slashes: bool = True, empty_path: bool = False)
         i += 1
         kind = kinds[ch]
 
-        if kind == PERCENT:
+        if kind == _PERCENT:
             # an escape is decoded and read again as if it stood bare, but "%", "#" and "?" then mean themselves
             quoted = True
             if i + 2 > size or xdigit[p[i]] == 16 or xdigit[p[i + 1]] == 16:
@@ -204,23 +215,23 @@ def parse_uri(text: bytes, merge_slashes: bool = True, empty_path: bool = False)
             if ch == 0:
                 return None
             kind = kinds[ch]
-            if kind == PERCENT or kind == HASH or kind == QUERY:
+            if kind == _PERCENT or kind == _HASH or kind == _QUERY:
                 out.append(ch)
                 state = _PLAIN
                 continue
 
-        if kind == PLUS:
+        if kind == _PLUS:
             plus = True
 
-        if kind == QUERY or kind == HASH:
-            if kind == QUERY:
+        if kind == _QUERY or kind == _HASH:
+            if kind == _QUERY:
                 hash_at = text.find(b"#", i)
                 args = p[i : hash_at if hash_at >= 0 else size]
             break
 
-        if kind == SLASH:
+        if kind == _SLASH:
             if state == _AFTER_DOT:
-                del out[-1:]
+                out.pop()
             elif state == _AFTER_DOT_DOT:
                 if not _climb(out):
                     return None
@@ -230,23 +241,23 @@ def parse_uri(text: bytes, merge_slashes: bool = True, empty_path: bool = False)
             elif not merge_slashes:
                 out.append(ch)
             state = _AFTER_SLASH
-        elif kind == DOT and state == _AFTER_SLASH:
+        elif kind == _DOT and state == _AFTER_SLASH:
             out.append(ch)
             state = _AFTER_DOT
-        elif kind == DOT and state == _AFTER_DOT:
+        elif kind == _DOT and state == _AFTER_DOT:
             out.append(ch)
             state = _AFTER_DOT_DOT
         else:
-            if kind == DOT and state == _PLAIN:
+            if kind == _DOT and state == _PLAIN:
                 ext = len(out) + 1
             out.append(ch)
             state = _PLAIN
 
     if state == _AFTER_DOT:
-        del out[-1:]
+        out.pop()
     elif state == _AFTER_DOT_DOT and not _climb(out):
         return None
-    return ParsedUri(bytes(out), args, bytes(out[ext:]) if ext >= 0 else b"", plus, quoted)
+    return ParsedUri(bytes(out), args, bytes(out)[ext:] if ext >= 0 else b"", plus, quoted)
 
 
 def _climbs(path: bytes, whole: bool) -> bool:
@@ -284,12 +295,13 @@ def arg(args: bytes, name: bytes) -> bytes | None:
         return None
     low = args.lower()
     key = name.lower() + b"="
+    p = args
     at = 0
     while True:
         at = low.find(key, at)
         if at < 0:
             return None
-        if at == 0 or args[at - 1] == 38:
+        if at == 0 or p[at - 1] == 38:
             start = at + len(key)
             stop = args.find(b"&", start)
             return args[start:] if stop < 0 else args[start:stop]
