@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterable
 from errno import EAGAIN, ECONNABORTED, EMFILE, ENFILE
 from time import time
@@ -54,7 +53,7 @@ class AcceptMutex:
 
 
 class Acceptor:
-    """Accepts from *listenings* into *pool* in this worker; each accepted connection goes to its Listening's handler."""
+    """Accepts from *listenings* into *pool* in this worker and hands each connection to its Listening's handler."""
 
     def __init__(
         self,
@@ -95,6 +94,7 @@ class Acceptor:
         self._enable(own=True)
         self._prepare = self.hub.loop.prepare()
         self._prepare.start(self._turn)
+        self._turn()
 
     def stop(self) -> None:
         """Accept no more; the sockets stay open (the caller closes them)."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from errno import EINPROGRESS, EISCONN
+from errno import EALREADY, EINPROGRESS, EISCONN
 from typing import TYPE_CHECKING
 
 from geng.errors import ConnectionClosed, GengError, TimedOut
@@ -46,13 +45,9 @@ def connect(
         if error == EINPROGRESS and sa.is_loopback(sockaddr):
             # On loopback the handshake is over by now; asking again is cheaper than a wait for the event.
             error = sock.connect_ex(sockaddr)
-            if error == EISCONN:
-                error = 0
-            elif error != 0 and error != 114:  # EALREADY: on its way after all
-                raise ConnectionClosed(error, "connect()")
-            elif error:
-                error = EINPROGRESS
-        if error and error != EINPROGRESS:
+        if error == EISCONN:
+            error = 0
+        if error not in (0, EINPROGRESS, EALREADY):
             raise ConnectionClosed(error, "connect()")
         c = pool.get(sock.fileno())
         if c is None:

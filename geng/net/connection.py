@@ -1,10 +1,12 @@
-"""Connections, clients' and upstreams' alike, from one fixed pool.   nginx: ngx_connection.c, ngx_recv.c, ngx_writev_chain.c
+"""Connections, clients' and upstreams' alike, from one fixed pool.
+
+nginx: ngx_connection.c, ngx_recv.c, ngx_writev_chain.c
 
 A connection is a descriptor with one read watcher, started once and kept for its whole life. What an event means
-depends on who waits: the greenlet parked in a wait, else the `on_read` handler, else nobody: then the watcher is stopped
-until somebody waits again, because epoll (level-triggered) would report the same bytes for ever. A write watcher exists
-only while a send is blocked. Reads and writes go to the descriptor itself (os.read, os.writev): a socket object costs
-memory and a getsockname() per connection, so it is only made when an option needs it.
+depends on who waits: the greenlet parked in a wait, else the `on_read` handler, else nobody: then the watcher is
+stopped until somebody waits again, because epoll (level-triggered) would report the same bytes for ever. A write
+watcher runs only while a send is blocked. Reads and writes go to the descriptor itself (os.read, os.writev): a socket
+object costs memory and a getsockname() per connection, so it is only made when an option needs it.
 
 Waiting comes before reading: a recv that would answer EAGAIN costs as much as parsing a request. `ready` says that
 bytes (or the end) are known to be there: set by the event, cleared by a read that got less than it had room for.
@@ -15,7 +17,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from errno import EAGAIN, ECONNABORTED, EINVAL
+from errno import ECONNABORTED, EINVAL
 from itertools import islice
 from os import close as close_fd
 from os import read as read_fd
@@ -325,7 +327,9 @@ class Connection:
         return False
 
     def abort_on_close(self, target: Any) -> None:
-        """While a request waits for something else, notice that its client goes.   nginx: ngx_http_upstream_check_broken_connection
+        """While a request waits for something else, notice that its client goes.
+
+        nginx: ngx_http_upstream_check_broken_connection
 
         *target*: a callable gets target(c) in the hub; a greenlet gets Abandoned thrown into its wait. To end the
         watch, set on_read (None will do).
@@ -352,7 +356,10 @@ class Connection:
     def try_send(self, parts: Sequence[Bytes]) -> int:
         """How many bytes of *parts* the socket took in one call, not blocking (0: none now)."""
         try:
-            n = write_fd(self.fd, parts[0]) if len(parts) == 1 else writev(self.fd, parts if len(parts) <= IOV_MAX else parts[:IOV_MAX])
+            if len(parts) == 1:
+                n = write_fd(self.fd, parts[0])
+            else:
+                n = writev(self.fd, parts if len(parts) <= IOV_MAX else parts[:IOV_MAX])
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -404,7 +411,7 @@ class Connection:
         return sent
 
     def sendfile(self, fd: int, offset: int, n: int, ms: float | None) -> None:
-        """*n* bytes of file *fd*; each wait at most *ms*. Raises TimedOut, ConnectionClosed (also: the file is shorter)."""
+        """*n* bytes of file *fd*; each wait at most *ms*. Raises TimedOut, ConnectionClosed (also for a short file)."""
         while n > 0:
             sent = self.try_sendfile(fd, offset, min(n, 0x7FFFF000))
             if sent < 0:

@@ -8,6 +8,8 @@ offers (threadpool, sleep, events) works in them. Nothing is monkey patched.
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -65,6 +67,11 @@ class Hub:
         if self._main is not None:
             self.call_soon(self._main.switch)
 
+    def close(self) -> None:
+        """Stop what keeps the loop awake; the hub is of no use afterwards."""
+        self._keep.stop()
+        self._alarm.stop()
+
     def in_hub(self) -> bool:
         """Whether this code runs in the hub, where nothing may wait."""
         return getcurrent() is self._gevent_hub
@@ -107,7 +114,7 @@ class Hub:
             self._complain(second)
 
     def _complain(self, error: BaseException) -> None:
-        self._gevent_hub.print_exception(self, type(error), error, error.__traceback__)
+        sys.stderr.write(f"[alert] {describe(error)}\n")
 
     # ---- waiting
 
@@ -138,7 +145,7 @@ class Hub:
                 timer.deadline = deadline = monotonic() + ms * 0.001
                 if deadline < timer.due:
                     self.timers.arm(timer)
-            return self.park()  # type: ignore[no-any-return]
+            return self.park()
         finally:
             timer.deadline = NEVER
             for c in read:
@@ -204,3 +211,10 @@ class After(Timer):
 
 def _nothing() -> None:
     """The callback of a watcher that never fires."""
+
+
+def describe(error: BaseException) -> str:
+    """An error that nobody expected, in one line: `ValueError: bad (geng/net/hub.py:12 in run)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

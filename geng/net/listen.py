@@ -117,15 +117,14 @@ class Listening:
                 return
             raise
         self.sock = sock
-        if sa.is_wildcard(self.sockaddr) or (isinstance(self.sockaddr, tuple) and self.sockaddr[1] == 0):
+        if isinstance(self.sockaddr, tuple) and self.sockaddr[1] == 0:
             self._adopt_port(sock)
 
     def _adopt_port(self, sock: socket.socket) -> None:
-        """Port 0 (in tests) becomes the port that the kernel chose."""
-        if self.sockaddr[1] == 0:
-            self.sockaddr = (self.sockaddr[0], sock.getsockname()[1], *self.sockaddr[2:])
-            self.text = sa.text(self.sockaddr)
-            self.addr_text = self.text.encode()
+        """Port 0 becomes the port that the kernel chose."""
+        self.sockaddr = (self.sockaddr[0], sock.getsockname()[1], *self.sockaddr[2:])
+        self.text = sa.text(self.sockaddr)
+        self.addr_text = self.text.encode()
 
     def _prepare(self, sock: socket.socket, family: int, test: bool) -> None:
         options = self.options
@@ -174,6 +173,7 @@ class Listening:
         self.kind = sock.type
         self.sock = sock
         self.inherited = True
+        self.listens = self.kind == socket.SOCK_STREAM
         return self
 
     def configure(self, log: Logger) -> None:
@@ -200,7 +200,7 @@ class Listening:
                 sock.listen(options.backlog)
             except OSError as error:
                 log.alert(f"listen() to {self.text}, backlog {options.backlog} failed, ignored", err=error.errno)
-        if isinstance(self.sockaddr, tuple) and self.kind == socket.SOCK_STREAM and (options.deferred or self.inherited):
+        if self.listens and isinstance(self.sockaddr, tuple) and (options.deferred or self.inherited):
             # Last, as in nginx. One second, because nobody can tell how long a connection has waited already.
             value = int(options.deferred)
             self._configure(log, sock, f"TCP_DEFER_ACCEPT, {value}", "for ", tcp, socket.TCP_DEFER_ACCEPT, value)
