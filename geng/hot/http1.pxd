@@ -134,6 +134,7 @@ cdef class RequestHead(Head):
     cdef Py_ssize_t _args_start, _exten_start, _host_end, _host_start, _limit, _line_end, _method_end, _protocol
     cdef Py_ssize_t _schema_end, _schema_start, _start, _uri_end, _uri_start
     cdef int _stage
+    cdef bint _uri_known
     cdef bytes _args, _exten, _uri
     cdef readonly int busy, connection_type, http_major, http_minor, http_version, method_id, port
     cdef readonly bint chunked, complex_uri, empty_path, plus_in_uri, quoted_uri

@@ -733,6 +733,7 @@ class RequestHead(Head):
         "_start",
         "_uri",
         "_uri_end",
+        "_uri_known",
         "_uri_start",
         "busy",
         "chunked",
@@ -758,7 +759,7 @@ class RequestHead(Head):
             self._method_end = self._protocol = self._schema_end = self._schema_start = self._stage = self._start = 0
             self._uri_end = self._uri_start = self.http_major = self.http_minor = self.busy = 0
             self.port = self.connection_type = 0
-            self.complex_uri = self.empty_path = self.plus_in_uri = self.quoted_uri = self.chunked = False
+            self._uri_known = self.complex_uri = self.empty_path = self.plus_in_uri = self.quoted_uri = self.chunked = False
         self._limit = 0
         self._slots = REQUEST_SLOTS
         self._seed = REQUEST_SEED
@@ -850,29 +851,28 @@ class RequestHead(Head):
         if i >= 0:
             self._took(self._start, i)
             self._next = i
-            self.http_version = self.http_major * 1000 + self.http_minor
+            self.http_version = self.http_major * 1000 + self.http_minor  # 9 also in an error: answered without a head
             if self.http_version == 9 and self.method_id != _GET:
                 i = BAD_09_METHOD
         if i < 0:
             status, message = CLIENT_ERRORS[i]
             self._line_end = 0
-            self.http_version = 1000
             return self._fail(status, message)
         return self._use_request_line()
 
     def _use_request_line(self) -> int:
-        """The request line is complete: its URI and host (nginx: ngx_http_process_request_uri)."""
+        """The request line is good: its URI and host (nginx: ngx_http_process_request_uri)."""
         p = self._buf
         if self.complex_uri or self.quoted_uri or self.empty_path:
             parsed = uris.parse_uri(p[self._uri_start : self._uri_end], self.options.merge_slashes, self.empty_path)
             if parsed is None:
-                self._uri = b""
                 return self._fail(400, "client sent invalid request")
             self._uri = parsed.path
             self._args = parsed.args
             self._exten = parsed.exten
             if parsed.plus:
                 self.plus_in_uri = True
+        self._uri_known = True
         if self._host_end:
             host = uris.validate_host(p[self._host_start : self._host_end])
             if host is None:
@@ -1269,9 +1269,9 @@ class RequestHead(Head):
 
     @property
     def method(self) -> bytes:
-        """As sent; b"" before it is complete."""
+        """As sent; b"" before the request line is complete and in one that is refused (nginx: r->method_name)."""
         p = self._buf
-        if not self._method_end:
+        if not self._line_end or self.rc == 414:
             return b""
         return b"GET" if self.method_id == _GET else p[self._start : self._method_end]
 
@@ -1279,7 +1279,7 @@ class RequestHead(Head):
     def unparsed_uri(self) -> bytes:
         """The target from the path on, as sent."""
         p = self._buf
-        return p[self._uri_start : self._uri_end] if self._stage else b""
+        return p[self._uri_start : self._uri_end] if self._uri_known else b""
 
     @property
     def valid_unparsed_uri(self) -> bool:
@@ -1291,7 +1291,7 @@ class RequestHead(Head):
         """The path, decoded and normalised."""
         p = self._buf
         if self._uri is None:
-            if not self._stage:
+            if not self._uri_known:
                 return b""
             self._uri = p[self._uri_start : self._args_start - 1 if self._args_start else self._uri_end]
         return self._uri
@@ -1301,7 +1301,9 @@ class RequestHead(Head):
         """What follows the `?`, as sent; b"" without."""
         p = self._buf
         if self._args is None:
-            self._args = p[self._args_start : self._uri_end] if self._args_start and self._stage else b""
+            if not self._args_start or not self._uri_known:
+                return b""
+            self._args = p[self._args_start : self._uri_end]
         return self._args
 
     @property
@@ -1309,7 +1311,7 @@ class RequestHead(Head):
         """What follows the last dot of the path; b"" without."""
         p = self._buf
         if self._exten is None:
-            if not self._exten_start or not self._stage:
+            if not self._exten_start or not self._uri_known:
                 return b""
             self._exten = p[self._exten_start : self._args_start - 1 if self._args_start else self._uri_end]
         return self._exten
@@ -1318,13 +1320,13 @@ class RequestHead(Head):
     def schema(self) -> bytes:
         """Of an absolute URI; b"" without."""
         p = self._buf
-        return p[self._schema_start : self._schema_end] if self._schema_end else b""
+        return p[self._schema_start : self._schema_end] if self._schema_end and self._uri_known else b""
 
     @property
     def protocol(self) -> bytes:
         """b"HTTP/1.1"; b"" for HTTP/0.9."""
         p = self._buf
-        return p[self._protocol : self._line_end] if self._protocol else b""
+        return p[self._protocol : self._line_end] if self._protocol and self._line_end else b""
 
     @property
     def browser(self) -> int:

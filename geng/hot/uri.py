@@ -14,6 +14,9 @@ URI, ARGS, URI_COMPONENT, HTML, REFRESH, MEMCACHED, MAIL_AUTH, MAIL_XTEXT = rang
 UNESCAPE_ALL, UNESCAPE_URI, UNESCAPE_REDIRECT = range(3)
 """What unescape_uri() reads: all of it; up to a `?`; only what a redirect may show bare (NGX_UNESCAPE_*)."""
 
+# The same for this file: compiled, these are C integers, which nobody else can see.
+_MAIL_XTEXT, _ALL, _REDIRECT = MAIL_XTEXT, UNESCAPE_ALL, UNESCAPE_REDIRECT
+
 HEX = b"0123456789ABCDEF"
 
 
