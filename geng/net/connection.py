@@ -270,7 +270,7 @@ class Connection:
             self.ready = False
             return None
         except OSError as error:
-            raise self._broken(error, "recv()") from None
+            raise self.broken(error, "recv()") from None
         if len(data) != n:
             self.ready = False
             if not data:
@@ -285,7 +285,7 @@ class Connection:
             self.ready = False
             return -1
         except OSError as error:
-            raise self._broken(error, "recv()") from None
+            raise self.broken(error, "recv()") from None
         if n != len(view):
             self.ready = False
             if n == 0:
@@ -363,7 +363,7 @@ class Connection:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise self._broken(error, "send()" if len(parts) == 1 else "writev()") from None
+            raise self.broken(error, "send()" if len(parts) == 1 else "writev()") from None
         self.sent += n
         return n
 
@@ -406,7 +406,7 @@ class Connection:
         except BlockingIOError:
             return -1
         except OSError as error:
-            raise self._broken(error, "sendfile()") from None
+            raise self.broken(error, "sendfile()") from None
         self.sent += sent
         return sent
 
@@ -472,7 +472,7 @@ class Connection:
             self.sock.setsockopt(level, option, value)
         except OSError as error:
             if error.errno != EINVAL:  # EINVAL: the peer has closed already
-                raise self._broken(error, "setsockopt()") from None
+                raise self.broken(error, "setsockopt()") from None
 
     def shutdown_write(self) -> None:
         """No more bytes from here (lingering close); a peer that has gone already is no error."""
@@ -481,7 +481,8 @@ class Connection:
         except OSError as error:
             self.error = error.errno or 0
 
-    def _broken(self, error: OSError, call: str) -> ConnectionClosed:
+    def broken(self, error: OSError, call: str) -> ConnectionClosed:
+        """Note an error of *call* on this connection; what to raise."""
         self.error = error.errno or 0
         self.ready = False
         return ConnectionClosed(self.error, call)
