@@ -84,9 +84,7 @@ def extensions() -> list[Any]:
     for name, switches in HOT.items():
         # Greenlets that switch inside a compiled `except` keep their exception state only without the fast path.
         macros = [("CYTHON_FAST_THREAD_STATE", "0")] if switches else []
-        found.append(
-            Extension(f"geng.hot.{name}", [f"geng/hot/{name}.py"], optional=not REQUIRE, define_macros=macros)
-        )
+        found.append(Extension(f"geng.hot.{name}", [f"geng/hot/{name}.py"], optional=not REQUIRE, define_macros=macros))
     try:
         return list(cythonize(found, compiler_directives=DIRECTIVES))
     except CompileError as reason:

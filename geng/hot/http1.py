@@ -609,9 +609,7 @@ class Head:
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """(name as sent, value) of each line."""
-        return [
-            (self._name_of(k), self._value_of(k)) for k in range(self.count) if not self._at(k, MARKS) & DROPPED
-        ]
+        return [(self._name_of(k), self._value_of(k)) for k in range(self.count) if not self._at(k, MARKS) & DROPPED]
 
     def _write(self, out: list[bytes] | bytearray, known: int, names: NameSet) -> None:
         """All lines but those in *names* to *out*; neighbours that are as they should be go in one piece."""
@@ -759,7 +757,8 @@ class RequestHead(Head):
             self._method_end = self._protocol = self._schema_end = self._schema_start = self._stage = self._start = 0
             self._uri_end = self._uri_start = self.http_major = self.http_minor = self.busy = 0
             self.port = self.connection_type = 0
-            self._uri_known = self.complex_uri = self.empty_path = self.plus_in_uri = self.quoted_uri = self.chunked = False
+            self._uri_known = self.complex_uri = self.empty_path = self.plus_in_uri = self.quoted_uri = False
+            self.chunked = False
         self._limit = 0
         self._slots = REQUEST_SLOTS
         self._seed = REQUEST_SEED
@@ -1232,9 +1231,7 @@ class RequestHead(Head):
         if value.lower() != b"chunked":
             return self._fail(501, f'client sent unknown "Transfer-Encoding": "{text(value)}"')
         if self._first[Q_CONTENT_LENGTH]:
-            return self._fail(
-                400, 'client sent "Content-Length" and "Transfer-Encoding" headers at the same time'
-            )
+            return self._fail(400, 'client sent "Content-Length" and "Transfer-Encoding" headers at the same time')
         self.chunked = True
         return 0
 
@@ -1465,7 +1462,7 @@ def browser_of(agent: bytes) -> int:
     """What a User-Agent claims to be, as far as nginx cares."""
     flags = 0
     at = agent.find(b"MSIE ")
-    if 0 <= at and at + 7 < len(agent):
+    if at >= 0 and at + 7 < len(agent):
         flags = MSIE
         if agent[at + 6] == 46:
             version = agent[at + 5]
@@ -1724,9 +1721,7 @@ class ResponseHead(Head):
 
     def _use_content_length(self, k: int) -> int:
         if self._first[A_TRANSFER_ENCODING]:
-            return self._invalid(
-                'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time'
-            )
+            return self._invalid('upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time')
         self.content_length_n = length_of(self._value_of(k))
         if self.content_length_n < 0:
             said = f"{text(self._name_of(k))}: {text(self._value_of(k))}"
@@ -1735,9 +1730,7 @@ class ResponseHead(Head):
 
     def _use_transfer_encoding(self, k: int) -> int:
         if self._first[A_CONTENT_LENGTH]:
-            return self._invalid(
-                'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time'
-            )
+            return self._invalid('upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time')
         value = self._value_of(k)
         if value.lower() != b"chunked":
             return self._invalid(f'upstream sent unknown "Transfer-Encoding": "{text(value)}"')
@@ -1963,15 +1956,15 @@ LEAST = bytes([5, 2, 9, 8, 7, 7, 6, 4, 3, 2, 1, 4, 3, 1])
 class Chunked:
     """A body in the chunked coding, decoded where it lies (nginx: ngx_http_parse_chunked; RFC 9112 7.1).
 
-        body = Chunked(keep_trailers=False)
-        for start, stop in body.feed(buf, pos, end):      # spans of buf that are data
-            …
-        body.rc       NEED_MORE, DONE or INVALID
-        body.pos      first byte of buf not consumed (after DONE: what follows the body)
-        body.length   the least number of bytes that must still come
-        body.trailers [(name, value)], with keep_trailers: read with a header's rules, within trailer_limit bytes
-        body.message  with INVALID: why, when it was a trailer; "" when it was the coding itself (the caller logs
-                      "client sent invalid chunked body", "upstream sent invalid chunked response")
+    body = Chunked(keep_trailers=False)
+    for start, stop in body.feed(buf, pos, end):      # spans of buf that are data
+        …
+    body.rc       NEED_MORE, DONE or INVALID
+    body.pos      first byte of buf not consumed (after DONE: what follows the body)
+    body.length   the least number of bytes that must still come
+    body.trailers [(name, value)], with keep_trailers: read with a header's rules, within trailer_limit bytes
+    body.message  with INVALID: why, when it was a trailer; "" when it was the coding itself (the caller logs
+                  "client sent invalid chunked body", "upstream sent invalid chunked response")
     """
 
     __slots__ = (

@@ -63,7 +63,7 @@ def test_good_request_lines(http1: ModuleType, line: bytes, says: dict[str, Any]
             assert {name: getattr(head, name) for name in says} == says
 
 
-# --- the header lines' rules: (what stands before the empty line, rc, what the head says) ------------------------------
+# --- the header lines' rules: (what stands before the empty line, rc, what the head says) ----------------------------
 
 R = b"GET / HTTP/1.1\r\n" + H
 LOGGED = "client sent invalid header line: "
@@ -117,10 +117,7 @@ HEADERS: list[tuple[bytes, int, dict[str, Any]]] = [
     (
         R + b"Content-Length: 1\r\nContent-Length: 1\r\n",
         400,
-        {
-            "message": 'client sent duplicate header line: "Content-Length: 1", '
-            'previous value: "Content-Length: 1"'
-        },
+        {"message": 'client sent duplicate header line: "Content-Length: 1", previous value: "Content-Length: 1"'},
     ),
     (R + b"Transfer-Encoding: CHUNKED\r\n", DONE, {"chunked": True, "content_length_n": -1}),
     (R + b"Transfer-Encoding: gzip\r\n", 501, {"message": 'client sent unknown "Transfer-Encoding": "gzip"'}),
@@ -156,7 +153,17 @@ HEADERS: list[tuple[bytes, int, dict[str, Any]]] = [
     ],
     *[
         (R + name + b": 1\r\n" + name.lower() + b": 2\r\n", DONE, {"count": 3})
-        for name in (b"Referer", b"Range", b"TE", b"Upgrade", b"Via", b"Accept", b"Content-Type", b"Keep-Alive", b"Date")
+        for name in (
+            b"Referer",
+            b"Range",
+            b"TE",
+            b"Upgrade",
+            b"Via",
+            b"Accept",
+            b"Content-Type",
+            b"Keep-Alive",
+            b"Date",
+        )
     ],
 ]
 
@@ -171,7 +178,7 @@ def test_header_lines(http1: ModuleType, lines: bytes, rc: int, says: dict[str, 
             assert head.message == ""
 
 
-# --- request lines that are refused ------------------------------------------------------------------------------------
+# --- request lines that are refused ----------------------------------------------------------------------------------
 
 METHOD = (400, "client sent invalid method")
 REQUEST = (400, "client sent invalid request")
@@ -301,7 +308,7 @@ def test_merge_slashes(http1: ModuleType) -> None:
     assert http1.parse_request(raw, options=http1.RequestOptions(merge_slashes=False)).uri == b"//a//b"
 
 
-# --- the server's options are known when its name is ------------------------------------------------------------------
+# --- the server's options are known when its name is -----------------------------------------------------------------
 
 
 def test_stop_at_host(http1: ModuleType) -> None:
@@ -321,13 +328,15 @@ def test_stop_at_host(http1: ModuleType) -> None:
 
 
 def test_a_host_header_does_not_stop_twice(http1: ModuleType) -> None:
-    head = http1.parse_request(b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n", options=http1.RequestOptions(stop_at_host=True))
+    head = http1.parse_request(
+        b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n", options=http1.RequestOptions(stop_at_host=True)
+    )
     assert head.rc == HOST_KNOWN
     assert head.feed(b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n") == HOST_KNOWN or head.rc == DONE
     assert head.server == b"y"
 
 
-# --- buffers ----------------------------------------------------------------------------------------------------------
+# --- buffers ---------------------------------------------------------------------------------------------------------
 
 
 def sized(small: int, number: int, large: int, **more: Any) -> dict[str, Any]:
@@ -404,7 +413,7 @@ def test_room_for_the_next_request(http1: ModuleType) -> None:
     assert (third.rc, third.busy) == (DONE, 1)
 
 
-# --- asking -----------------------------------------------------------------------------------------------------------
+# --- asking ----------------------------------------------------------------------------------------------------------
 
 
 MANY = R + b"".join(b"X-%d: %d\r\n" % (n % 90, n) for n in range(180)) + b"Cookie: last\r\n\r\n"
@@ -455,7 +464,7 @@ def test_browser(http1: ModuleType, agent: bytes, flags: int) -> None:
     assert http1.parse_request(R + b"User-Agent: " + agent + b"\r\n\r\n").browser == flags
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing ---------------------------------------------------------------------------------------------------------
 
 
 def test_write_upstream(http1: ModuleType) -> None:
@@ -482,7 +491,7 @@ def test_repr(http1: ModuleType) -> None:
     assert repr(http1.NameSet([b"host", b"a"])) == "<NameSet a host>"
 
 
-# --- properties -------------------------------------------------------------------------------------------------------
+# --- properties ------------------------------------------------------------------------------------------------------
 
 NAMES = st.text("abcXYZ-09", min_size=1, max_size=20).map(str.encode)
 VALUES = st.binary(max_size=40).map(lambda v: v.translate(None, b"\0\r\n").strip(b" "))
@@ -505,7 +514,23 @@ def test_what_is_written_is_what_was_sent(http1: ModuleType, lines: list[tuple[b
         assert head.getall(name.lower()) == [v for n, v in lines if n.lower() == name.lower()]
 
 
-PIECES = [b"GET ", b"/", b"..", b"%2", b"http://", b"h", b":", b" ", b"HTTP/1.1", b"\r", b"\n", b"Host", b"\0", b"?", b"#"]
+PIECES = [
+    b"GET ",
+    b"/",
+    b"..",
+    b"%2",
+    b"http://",
+    b"h",
+    b":",
+    b" ",
+    b"HTTP/1.1",
+    b"\r",
+    b"\n",
+    b"Host",
+    b"\0",
+    b"?",
+    b"#",
+]
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -516,7 +541,7 @@ def test_the_size_of_the_pieces_does_not_matter(http1: ModuleType, raw: bytes) -
         assert (other.rc, other.message, other.notes) == (whole.rc, whole.message, whole.notes)
 
 
-# --- how a head is fed --------------------------------------------------------------------------------------------------
+# --- how a head is fed -----------------------------------------------------------------------------------------------
 
 
 def finish(head: Any, raw: bytes, own: Any) -> Any:
