@@ -26,11 +26,12 @@ class Timer:
     NEVER for none. Storing NEVER in *deadline* disarms it.
     """
 
-    __slots__ = ("deadline", "due", "callback", "arg")
+    __slots__ = ("deadline", "due", "entry", "callback", "arg")
 
     def __init__(self, callback: Callable[[Any], object], arg: Any = None) -> None:
         self.deadline = NEVER
         self.due = NEVER
+        self.entry = 0  # the serial number of its entry
         self.callback = callback
         self.arg = arg
 
@@ -66,7 +67,7 @@ class Timers:
 
     def __len__(self) -> int:
         """How many timers will fire."""
-        return sum(1 for due, _, timer in self._heap if timer.due == due and timer.deadline != NEVER)
+        return sum(1 for _, serial, timer in self._heap if timer.entry == serial and timer.deadline != NEVER)
 
     def __repr__(self) -> str:
         return f"<Timers {len(self)} set, {len(self._heap)} in heap>"
@@ -83,7 +84,7 @@ class Timers:
             self._dead += 1  # the later entry stays behind
         heap = self._heap
         timer.due = due = timer.deadline
-        self._serial = serial = self._serial + 1
+        timer.entry = self._serial = serial = self._serial + 1
         heappush(heap, (due, serial, timer))
         if due < self._alarm_at and not self._running:
             self._alarm_at = due
@@ -98,11 +99,12 @@ class Timers:
     def _compact(self) -> None:
         live = []
         for entry in self._heap:
-            due, _, timer = entry
-            if timer.due != due:
+            _, serial, timer = entry
+            if timer.entry != serial:
                 continue
             if timer.deadline == NEVER:
                 timer.due = NEVER
+                timer.entry = 0
                 continue
             live.append(entry)
         heapify(live)
@@ -117,11 +119,12 @@ class Timers:
         try:
             now = self._now()
             while heap and heap[0][0] <= now:
-                due, _, timer = heappop(heap)
-                if timer.due != due:
+                due, serial, timer = heappop(heap)
+                if timer.entry != serial:
                     self._dead -= self._dead > 0
                     continue  # left behind by an earlier deadline
                 timer.due = NEVER
+                timer.entry = 0
                 if timer.deadline > due:
                     if timer.deadline != NEVER:
                         self.arm(timer)
