@@ -48,7 +48,7 @@ class BuildHot(build_ext):
             print(f"warning: {ext.name} stays plain Python: {reason}", file=sys.stderr)
             self.missing.append(ext.name)
         finally:
-            ext.optional = True
+            ext.optional = not REQUIRE
 
     def run(self) -> None:
         self.missing: list[str] = []
