@@ -23,7 +23,7 @@ HOT = {
 DIRECTIVES = {
     "language_level": 3,
     "annotation_typing": False,  # types are in the .pxd beside each module; the annotations are for mypy
-    "boundscheck": False,
+    "boundscheck": True,  # of tuples and bytes; the loops run over C pointers, which have none
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,

@@ -1,9 +1,11 @@
 """HTTP/1 as the floors above use it: the heads and bodies of geng.hot.http1, and what is only written.
 
-nginx: ngx_http_header_filter_module.c (status lines).   RFC 9110 15.
+nginx: ngx_http_header_filter_module.c (status lines), ngx_http_parse.c (cookies).   RFC 9110 15, RFC 6265.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from geng.hot.http1 import (
     CGI,
@@ -48,6 +50,8 @@ __all__ = [
     "RequestOptions",
     "ResponseHead",
     "chunk_header",
+    "find_set_cookie",
+    "find_value",
     "last_chunk",
     "parse_request",
     "parse_response",
@@ -112,3 +116,44 @@ def status_line(status: int, line: bytes = b"") -> bytes:
 def last_chunk(trailers: list[tuple[bytes, bytes]]) -> bytes:
     """The end of a chunked body, with trailer lines."""
     return b"0\r\n" + b"".join(b"%s: %s\r\n" % line for line in trailers) + b"\r\n"
+
+
+def find_value(lines: Iterable[bytes], name: bytes, separator: bytes = b";") -> bytes | None:
+    """The value of `name=value` in header values such as Cookie's, the name's case ignored; None without.
+
+    nginx: ngx_http_parse_cookie_lines, and with separator "," ngx_http_parse_multi_header_lines. As there, an item
+    without "=" hides the one behind it: "a; a=1" has no value for "a".
+    """
+    sought = name.lower()
+    size = len(name)
+    for line in lines:
+        at = 0
+        while at < len(line):
+            if line[at : at + size].lower() == sought:
+                at = _skip_spaces(line, at + size)
+                if line[at : at + 1] == b"=":
+                    return line[_skip_spaces(line, at + 1) :].partition(separator)[0]
+                at += 1
+            stop = line.find(separator, at)
+            if stop < 0:
+                break
+            at = _skip_spaces(line, stop + 1)
+    return None
+
+
+def find_set_cookie(lines: Iterable[bytes], name: bytes) -> bytes | None:
+    """The value of the cookie *name* among the values of Set-Cookie (nginx: ngx_http_parse_set_cookie_lines)."""
+    sought = name.lower()
+    size = len(name)
+    for line in lines:
+        if line[:size].lower() == sought:
+            at = _skip_spaces(line, size)
+            if line[at : at + 1] == b"=":
+                return line[_skip_spaces(line, at + 1) :].partition(b";")[0]
+    return None
+
+
+def _skip_spaces(line: bytes, at: int) -> int:
+    while line[at : at + 1] == b" ":
+        at += 1
+    return at

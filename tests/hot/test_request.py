@@ -328,12 +328,21 @@ def test_stop_at_host(http1: ModuleType) -> None:
 
 
 def test_a_host_header_does_not_stop_twice(http1: ModuleType) -> None:
-    head = http1.parse_request(
-        b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n", options=http1.RequestOptions(stop_at_host=True)
-    )
-    assert head.rc == HOST_KNOWN
-    assert head.feed(b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n") == HOST_KNOWN or head.rc == DONE
-    assert head.server == b"y"
+    raw = b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = http1.parse_request(raw, options=http1.RequestOptions(stop_at_host=True))
+    assert (head.rc, head.host) == (HOST_KNOWN, None)
+    assert head.feed(raw) == DONE
+    assert (head.server, head.host) == (b"y", b"x")
+
+
+def test_a_buffer_only_grows(http1: ModuleType) -> None:
+    head = http1.parse_request(R + b"X: 1\r\n")
+    with pytest.raises(ValueError, match="what it had before"):
+        head.feed(R)
+    with pytest.raises(ValueError, match="negative"):
+        http1.parse_request(R, -1)
+    assert http1.parse_request(R, 1000).rc == MORE
+    assert http1.parse_request(bytearray(R + b"\r\n")).rc == DONE
 
 
 # --- buffers ---------------------------------------------------------------------------------------------------------

@@ -38,3 +38,42 @@ def test_last_chunk() -> None:
 
 def test_what_is_offered_exists() -> None:
     assert [name for name in http1.__all__ if not hasattr(http1, name)] == []
+
+
+COOKIES: list[tuple[list[bytes], bytes, bytes | None]] = [
+    ([b"a=1; b=2"], b"b", b"2"),
+    ([b"a=1;b = 2 ;c=3"], b"b", b"2 "),
+    ([b"A=1"], b"a", b"1"),
+    ([b"ab=1; a=2"], b"a", b"2"),
+    ([b"xa=1"], b"a", None),
+    ([b"a"], b"a", None),
+    ([b"a=", b"a=2"], b"a", b""),
+    ([b"b=1", b"a=2"], b"a", b"2"),
+    ([b"a; a=1"], b"a", None),
+    ([b"a; b=1; a=2"], b"a", b"2"),
+    ([b"a=1=2"], b"a", b"1=2"),
+    ([], b"a", None),
+    ([b""], b"a", None),
+]
+
+
+@pytest.mark.parametrize(("lines", "name", "value"), COOKIES)
+def test_find_value(lines: list[bytes], name: bytes, value: bytes | None) -> None:
+    assert http1.find_value(lines, name) == value
+
+
+def test_find_value_in_a_list() -> None:
+    assert http1.find_value([b"x=1, max-age=5; y"], b"max-age", b",") == b"5; y"
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        ([b"a=1; Path=/"], b"1"),
+        ([b"b=1; a=2"], None),
+        ([b"b=1", b"A = 2"], b"2"),
+        ([b"a"], None),
+    ],
+)
+def test_find_set_cookie(lines: list[bytes], value: bytes | None) -> None:
+    assert http1.find_set_cookie(lines, b"a") == value
