@@ -183,10 +183,11 @@ class Acceptor:
         stat[HANDLED] += 1
         c.listening = listening
         c.start_msec = int(time() * 1000)
-        c.sockaddr = address
         if type(address) is tuple:
             c.addr_text = address[0].encode()
             c.port = address[1]
+            if len(address) == 4:  # IPv6: the scope is in no text
+                c.sockaddr = address
         else:
             c.addr_text = b"unix:"
         try:

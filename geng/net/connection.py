@@ -68,11 +68,11 @@ class Connection:
     """
 
     __slots__ = (
-        "fd", "number", "pool", "hub", "listening", "sockaddr", "addr_text", "port", "buffer", "sent", "received",
-        "requests", "start_msec", "eof", "error", "timedout", "closed", "ready", "idle", "data", "context",
+        "fd", "number", "pool", "hub", "listening", "addr_text", "port", "buffer", "sent", "requests",
+        "start_msec", "eof", "error", "timedout", "closed", "ready", "idle", "data", "context",
         "on_drain", "on_timeout", "timer",
         "_on_read", "_waiter", "_write_waiter", "_reader", "_watching", "_writer", "_wtimer", "_sock", "_local",
-        "_reusable", "_nodelay", "_cork",
+        "_sockaddr", "_reusable", "_nodelay", "_cork",
     )  # fmt: skip
 
     def __init__(self, pool: ConnectionPool, fd: int, number: int, reader: Any, timer: Timer) -> None:
@@ -81,12 +81,10 @@ class Connection:
         self.pool = pool
         self.hub: Hub = pool.hub
         self.listening: Listening | None = None
-        self.sockaddr: Any = None
         self.addr_text = b""
         self.port = 0
         self.buffer = b""
         self.sent = 0
-        self.received = 0
         self.requests = 0
         self.start_msec = 0
         self.eof = False
@@ -109,6 +107,7 @@ class Connection:
         self._wtimer: Timer | None = None
         self._sock: socket.socket | None = None
         self._local: Any = None
+        self._sockaddr: Any = None
         self._reusable = False
         self._nodelay = False
         self._cork = False
@@ -436,6 +435,17 @@ class Connection:
             sock.setblocking(False)
         return sock
 
+    @property
+    def sockaddr(self) -> Any:
+        """The peer's address. Made up from addr_text when asked for: an idle connection would keep 150 bytes for it."""
+        if self._sockaddr is None:
+            self._sockaddr = (self.addr_text.decode(), self.port) if self.port else ""
+        return self._sockaddr
+
+    @sockaddr.setter
+    def sockaddr(self, address: Any) -> None:
+        self._sockaddr = address
+
     def local_addr(self) -> Any:
         """The address that the peer connected to, as getsockname() has it."""
         local = self._local
@@ -450,7 +460,7 @@ class Connection:
 
     @property
     def is_tcp(self) -> bool:
-        return type(self.sockaddr) is tuple
+        return self.port != 0
 
     def set_nodelay(self) -> None:
         """TCP_NODELAY, once; a client connection may have it from its listening socket."""

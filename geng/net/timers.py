@@ -23,17 +23,21 @@ class Timer:
     """One deadline that may be set, moved and cancelled any number of times; fires callback(arg) in the hub.
 
     *deadline* is when it shall fire, *due* when its entry in the heap comes up (never later than the deadline);
-    NEVER for none. Storing NEVER in *deadline* disarms it.
+    NEVER for none. Storing NEVER in *deadline* disarms it. An entry of the heap is `(due, timer)`, and it is the
+    timer's own one only if it holds the very float that *due* is: no serial numbers.
     """
 
-    __slots__ = ("deadline", "due", "entry", "callback", "arg")
+    __slots__ = ("deadline", "due", "callback", "arg")
 
     def __init__(self, callback: Callable[[Any], object], arg: Any = None) -> None:
         self.deadline = NEVER
         self.due = NEVER
-        self.entry = 0  # the serial number of its entry
         self.callback = callback
         self.arg = arg
+
+    def __lt__(self, other: Timer) -> bool:
+        """For entries with equal times: either may go first."""
+        return False
 
     @property
     def is_set(self) -> bool:
@@ -48,7 +52,7 @@ class Timer:
 class Timers:
     """All deadlines of one hub. *arm_alarm(seconds)* asks for one call of run_due() after that long (0: at once)."""
 
-    __slots__ = ("_heap", "_serial", "_alarm_at", "_arm_alarm", "_now", "_dead", "_running", "on_error")
+    __slots__ = ("_heap", "_alarm_at", "_arm_alarm", "_now", "_dead", "_running", "on_error")
 
     def __init__(
         self,
@@ -56,8 +60,7 @@ class Timers:
         now: Callable[[], float] = monotonic,
         on_error: Callable[[BaseException], object] | None = None,
     ) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
-        self._serial = 0
+        self._heap: list[tuple[float, Timer]] = []
         self._alarm_at = NEVER
         self._arm_alarm = arm_alarm
         self._now = now
@@ -67,7 +70,7 @@ class Timers:
 
     def __len__(self) -> int:
         """How many timers will fire."""
-        return sum(1 for _, serial, timer in self._heap if timer.entry == serial and timer.deadline != NEVER)
+        return sum(1 for due, timer in self._heap if timer.due is due and timer.deadline != NEVER)
 
     def __repr__(self) -> str:
         return f"<Timers {len(self)} set, {len(self._heap)} in heap>"
@@ -84,8 +87,7 @@ class Timers:
             self._dead += 1  # the later entry stays behind
         heap = self._heap
         timer.due = due = timer.deadline
-        timer.entry = self._serial = serial = self._serial + 1
-        heappush(heap, (due, serial, timer))
+        heappush(heap, (due, timer))
         if due < self._alarm_at and not self._running:
             self._alarm_at = due
             self._arm_alarm(due - self._now())
@@ -99,12 +101,11 @@ class Timers:
     def _compact(self) -> None:
         live = []
         for entry in self._heap:
-            _, serial, timer = entry
-            if timer.entry != serial:
+            due, timer = entry
+            if timer.due is not due:
                 continue
             if timer.deadline == NEVER:
                 timer.due = NEVER
-                timer.entry = 0
                 continue
             live.append(entry)
         heapify(live)
@@ -119,12 +120,11 @@ class Timers:
         try:
             now = self._now()
             while heap and heap[0][0] <= now:
-                due, serial, timer = heappop(heap)
-                if timer.entry != serial:
+                due, timer = heappop(heap)
+                if timer.due is not due:
                     self._dead -= self._dead > 0
                     continue  # left behind by an earlier deadline
                 timer.due = NEVER
-                timer.entry = 0
                 if timer.deadline > due:
                     if timer.deadline != NEVER:
                         self.arm(timer)
