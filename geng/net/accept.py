@@ -1,7 +1,8 @@
 """Accepting connections in a worker.   nginx: ngx_event_accept.c
 
 accept_mutex on: only the worker that holds the mutex watches the listening sockets; it tries for it at each turn of its
-loop, and gives it back once it has accepted.
+loop, and gives it back once it has accepted. Off, with several workers: *exclusive*, so that a connection wakes one of
+them (geng/net/exclusive.py); every 16 connections a worker goes to the end of the queue, or the first would get all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from errno import EAGAIN, ECONNABORTED, EMFILE, ENFILE
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from geng.net import exclusive as ex
 from geng.net.connection import ACCEPTED, ACTIVE, HANDLED, READ, ConnectionPool, Logger
 from geng.net.listen import Listening
 
@@ -65,6 +67,7 @@ class Acceptor:
         multi_accept: bool = False,
         mutex: AcceptMutex | None = None,
         mutex_delay: int = 500,
+        exclusive: bool = False,
     ) -> None:
         self.hub = hub
         self.pool = pool
@@ -73,6 +76,8 @@ class Acceptor:
         self.multi_accept = multi_accept
         self.mutex = mutex
         self.mutex_delay = mutex_delay
+        self.exclusive = exclusive and mutex is None
+        self._registered: dict[int, int] = {}  # descriptor: what epoll knows it by
         self._watchers: list[tuple[Listening, Any]] = []
         self._pause: Any = None
         self._prepare: Any = None
@@ -117,10 +122,24 @@ class Acceptor:
             if not watcher.active and not (own and not listening.options.reuseport):
                 watcher.start(self._accept, listening)
 
+        if self.exclusive:
+            # libev registers a descriptor at the loop's next turn
+            self.hub.after(0, self._make_exclusive)
+
+    def _make_exclusive(self) -> None:
+        epoll_fd = self.hub.loop.fileno()
+        for listening, watcher in self._watchers:
+            if not watcher.active or listening.options.reuseport:
+                continue
+            data = ex.registered(epoll_fd, listening.fd)
+            if data is not None and ex.make_exclusive(epoll_fd, listening.fd, data):
+                self._registered[listening.fd] = data
+
     def _disable(self, everything: bool = False) -> None:
         for listening, watcher in self._watchers:
             if everything or not listening.options.reuseport:
                 watcher.stop()
+                self._registered.pop(listening.fd, None)
 
     # ---- the mutex
 
@@ -150,12 +169,20 @@ class Acceptor:
         try:
             while self._accept_one(listening) and self.multi_accept:
                 pass
+            if self._registered and (listening.accepted % 16 == 1 or self.pool.accept_disabled > 0):
+                self._reorder(listening)
         except Exception as error:
             # gevent stops a watcher whose callback fails: this worker would never accept again
             self.hub.report(error)
         finally:
             if self.mutex is not None:
                 self.mutex.unlock()
+
+    def _reorder(self, listening: Listening) -> None:
+        """Let other workers have the next connections."""
+        data = self._registered.get(listening.fd)
+        if data is not None:
+            ex.make_exclusive(self.hub.loop.fileno(), listening.fd, data)
 
     def _accept_one(self, listening: Listening) -> bool:
         """Accept one connection and hand it on; False: no more for now."""
@@ -170,6 +197,7 @@ class Acceptor:
         except OSError as error:
             return self._refused(listening, error.errno or 0)
         os.set_blocking(fd, False)
+        listening.accepted += 1
         pool = self.pool
         stat = pool.stat
         stat[ACCEPTED] += 1

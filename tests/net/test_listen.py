@@ -7,6 +7,7 @@ import resource
 import socket
 from errno import EADDRINUSE, ECONNREFUSED, EMFILE, ENOENT
 
+import gevent
 import pytest
 
 from geng.errors import ConnectionClosed, TimedOut
@@ -14,6 +15,7 @@ from geng.net import sockaddr as sa
 from geng.net.accept import AcceptMutex, Acceptor
 from geng.net.connect import NoConnections, connect
 from geng.net.connection import ACCEPTED, ACTIVE, HANDLED, Connection, ConnectionPool
+from geng.net.hub import Hub
 from geng.net.listen import BindFailed, Listening, ListenOptions
 
 
@@ -333,3 +335,93 @@ def test_connect_without_a_free_slot(hub, log, listening) -> None:
     with pytest.raises(NoConnections):
         hub.do(lambda: connect(hub, pool, listening.sockaddr, ms=1000))
     assert log.lines == ["alert: 0 worker_connections are not enough"]
+
+
+# ---- EPOLLEXCLUSIVE
+
+
+def epoll_events(hub, fd: int) -> str:
+    """The event mask that epoll has for *fd*, as /proc shows it."""
+    with open(f"/proc/self/fdinfo/{hub.loop.fileno()}") as info:
+        (line,) = [line.split() for line in info if line.split()[:2] == ["tfd:", str(fd)]]
+    return line[3]
+
+
+def test_exclusive_registration(hub, pool, log, listening, accepted) -> None:
+    acceptor = Acceptor(hub, pool, [listening], log, exclusive=True, mutex_delay=5)
+    acceptor.start()
+    hub.do(hub.sleep, 10)
+    assert epoll_events(hub, listening.fd) == "10000019"  # IN, ERR, HUP, EXCLUSIVE
+    clients = []
+    for _ in range(40):  # over two reorderings
+        clients.append(socket.create_connection(listening.sockaddr))
+        hub.do(hub.sleep, 1)
+    assert len(accepted) == 40
+    assert epoll_events(hub, listening.fd) == "10000019"
+    acceptor._disable(everything=True)
+    clients.append(socket.create_connection(listening.sockaddr))
+    hub.do(hub.sleep, 5)
+    assert len(accepted) == 40
+    acceptor._resume()
+    hub.do(hub.sleep, 10)
+    assert len(accepted) == 41 and epoll_events(hub, listening.fd) == "10000019"
+    acceptor.stop()
+    for client in clients:
+        client.close()
+
+
+def test_one_connection_wakes_one_worker(hub, pool, log, listening) -> None:
+    """Two idle processes watch one socket; each tells over a pipe how often its watcher fired."""
+    workers = []
+    for _ in range(2):
+        told = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(told[0])
+            gevent.reinit()
+            os._exit(count_wakes(listening, log, told[1]))
+        os.close(told[1])
+        workers.append((pid, told[0]))
+    for _, fd in workers:
+        assert os.read(fd, 1) == b"."  # it is watching
+    for _ in range(20):
+        with socket.create_connection(listening.sockaddr) as client:
+            assert client.recv(1) == b"x"
+    Listening.inherit(os.dup(listening.fd)).sock.shutdown(socket.SHUT_RD)  # ends both
+    counts = []
+    for pid, fd in workers:
+        os.waitpid(pid, 0)
+        counts.append(tuple(map(int, os.read(fd, 100).split())))
+        os.close(fd)
+    assert sum(accepted for accepted, _ in counts) == 20
+    assert sum(wakes for _, wakes in counts) <= 32  # without it 42: two each, and the last event ends them
+
+
+def count_wakes(listening: Listening, log, fd: int) -> int:
+    hub = Hub()
+    pool = ConnectionPool(hub, 512, log)
+    wakes, served = [], []
+
+    def serve(c: Connection) -> None:
+        served.append(c)
+        c.try_send((b"x",))
+        c.close()
+
+    listening.handler = serve
+    acceptor = Acceptor(hub, pool, [listening], log, exclusive=True)
+    accept_one = acceptor._accept_one
+
+    def counting(listening: Listening) -> bool:
+        wakes.append(1)
+        before = len(log.lines)
+        accept_one(listening)
+        if len(log.lines) > before:  # accept4() failed: the socket was shut down
+            hub.stop()
+        return False
+
+    acceptor._accept_one = counting
+    acceptor.start()
+    hub.after(50, os.write, fd, b".")
+    hub.run()
+    os.write(fd, f"{len(served)} {len(wakes)}".encode())
+    return 0
