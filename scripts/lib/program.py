@@ -25,6 +25,34 @@ def _imports(interpreter: str) -> bool:
     return subprocess.run([interpreter, "-c", f"import {NEEDS}"], capture_output=True, check=False).returncode == 0
 
 
+def hot_modules() -> dict[str, bool]:
+    """Each module of geng.hot, and whether it runs compiled."""
+    names = sorted(path.stem for path in (ROOT / "geng" / "hot").glob("*.py") if path.stem != "__init__")
+    ask = (
+        "import importlib.util as u, sys\n"
+        "for n in sys.argv[1:]: print(n, not u.find_spec('geng.hot.' + n).origin.endswith('.py'))"
+    )
+    done = subprocess.run(
+        [python(), "-c", ask, *names], capture_output=True, text=True, cwd=ROOT, env=environment(), check=True
+    )
+    return {name: answer == "True" for name, answer in (line.split() for line in done.stdout.splitlines())}
+
+
+def hot_summary() -> str:
+    compiled = hot_modules()
+    return f"{sum(compiled.values())} of {len(compiled)} hot modules compiled"
+
+
+def python_version() -> str:
+    ask = "import platform; print(platform.python_implementation(), platform.python_version())"
+    return subprocess.run([python(), "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def environment() -> dict[str, str]:
+    """The environment in which `python -m geng` is this work tree, wherever it is started."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+
+
 def wrapper(folder: Path) -> Path:
     """One executable file that is geng from this work tree; made in *folder*, readable by every user."""
     path = folder / "geng"

@@ -66,9 +66,7 @@ class Outcome:
 def baseline() -> list[Expected]:
     with BASELINE.open(encoding="ascii") as lines:
         return [
-            Expected(
-                row["file"], row["area"], row["first"] == "1", float(row["seconds"]), numbers(row["pass"])
-            )
+            Expected(row["file"], row["area"], row["first"] == "1", float(row["seconds"]), numbers(row["pass"]))
             for row in csv.DictReader(lines, delimiter="\t")
         ]
 
@@ -92,20 +90,21 @@ class Runner:
     limit: float
     work: Path
     user: str | None = None
+    uid: int | None = field(init=False, default=None)
+    gid: int | None = field(init=False, default=None)
     isolate: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         if self.user is not None:
             entry = pwd.getpwnam(self.user)
-            os.chown(self.work, entry.pw_uid, entry.pw_gid)
+            self.uid, self.gid = entry.pw_uid, entry.pw_gid
+        self._give(self.work)
         self.isolate = self._can_isolate()
 
-    def identity(self) -> dict[str, object]:
-        """Arguments for subprocess that make it the unprivileged user; none when we are one already."""
-        if self.user is None:
-            return {}
-        entry = pwd.getpwnam(self.user)
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    def _give(self, folder: Path) -> None:
+        """To the unprivileged user; nothing to do when that is us."""
+        if self.uid is not None and self.gid is not None:
+            os.chown(folder, self.uid, self.gid)
 
     def check(self) -> str:
         """What `-V` says, as that user; ends the script when the user cannot run the suite or the binary."""
@@ -125,15 +124,17 @@ class Runner:
             path = Path(folder)
             path.chmod(0o777)
             (path / "nginx.conf").write_text(f"{directive}\nevents {{ }}\n")
-            return self._call([str(self.binary), "-t", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"]
-                              ).returncode == 0
+            return (
+                self._call(
+                    [str(self.binary), "-t", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"]
+                ).returncode
+                == 0
+            )
 
     def run(self, expected: Expected) -> Outcome:
         """One file, start to end; nothing that it started is left when this returns."""
         folder = Path(tempfile.mkdtemp(dir=self.work))
-        if self.user is not None:
-            entry = pwd.getpwnam(self.user)
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
+        self._give(folder)
         try:
             return self._run_in(folder, expected)
         finally:
@@ -152,8 +153,16 @@ class Runner:
                 note = "no network namespace: 240.0.0.1 may answer"
         with tempfile.TemporaryFile(dir=self.work) as output:
             process = subprocess.Popen(
-                command, cwd=self.suite, env=self._environment(folder), stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, start_new_session=True, **self.identity(),  # type: ignore[call-overload]
+                command,
+                cwd=self.suite,
+                env=self._environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                user=self.uid,
+                group=self.gid,
+                extra_groups=None if self.uid is None else [],
             )
             try:
                 status = process.wait(self.limit)
@@ -183,10 +192,13 @@ class Runner:
 
     def _namespace(self) -> list[str]:
         """A network of its own, without needing root: a user namespace inside of which we are ourselves again."""
-        entry = pwd.getpwnam(self.user) if self.user else pwd.getpwuid(os.getuid())
+        uid = os.getuid() if self.uid is None else self.uid
+        gid = os.getgid() if self.gid is None else self.gid
         ip = program.require("ip")
-        script = f"{ip} link set lo up && {ip} route add 240.0.0.0/4 dev lo && exec unshare --user " \
-                 f'--map-user={entry.pw_uid} --map-group={entry.pw_gid} "$@"'
+        script = (
+            f"{ip} link set lo up && {ip} route add 240.0.0.0/4 dev lo && exec unshare --user "
+            f'--map-user={uid} --map-group={gid} "$@"'
+        )
         return ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", script, "sh"]
 
     def _can_isolate(self) -> bool:
@@ -196,8 +208,17 @@ class Runner:
 
     def _call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            errors="replace", timeout=60, check=False, **self.identity(),  # type: ignore[call-overload]
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            errors="replace",
+            timeout=60,
+            check=False,
+            user=self.uid,
+            group=self.gid,
+            extra_groups=None if self.uid is None else [],
         )
 
 

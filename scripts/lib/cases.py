@@ -1,0 +1,123 @@
+"""What scripts/bench measures: one configuration text for both servers, and one URL per case."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+KB, MB = 1024, 1024 * 1024
+SMALL = "sixty-one bytes come from the backend, neither more nor less"  # with its newline
+assert len(SMALL) + 1 == 61
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    what: str
+    uri: str
+    body: int
+    connections: int = 64
+
+
+CASES = (
+    Case("return", "`return 200`", "/return", 3),
+    Case("static1k", "static file, 1 KB", "/static/1k", KB),
+    Case("static1m", "static file, 1 MB", "/static/1m", MB, 16),
+    Case("proxy", "proxied, 61 bytes, upstream keepalive, access log", "/proxy/small", 61),
+    Case("proxy-real", "the same in a configuration of everyday size", "/api/v1/orders/4711?page=2", 61),
+    Case("proxy1m", "proxied, 1 MB", "/proxy/1m", MB, 16),
+    Case("proxy10m", "proxied, 10 MB", "/proxy/10m", 10 * MB, 8),
+)
+IDLE = "idle"  # measured otherwise: memory of many keepalive connections
+
+HEAD = """
+worker_processes 1;
+worker_rlimit_nofile {files};
+events {{ worker_connections {connections}; }}
+"""
+
+BACKEND = """
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 100000000;
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location / {{
+            default_type application/json;
+            add_header Cache-Control "private, max-age=0";
+            add_header X-Request-Cost 12;
+            add_header X-Served-By backend-1;
+            return 200 "{small}\\n";
+        }}
+        location /proxy/small {{ return 200 "{small}\\n"; }}
+        location /proxy/1m {{ alias {files}/1m; }}
+        location /proxy/10m {{ alias {files}/10m; }}
+    }}
+}}
+"""
+
+FRONT = """
+http {{
+    sendfile on;
+    tcp_nopush on;
+    keepalive_timeout 600s;
+    keepalive_requests 100000000;
+    access_log access.log;
+    upstream backend {{ server 127.0.0.1:{backend}; keepalive 64; }}
+    map $http_x_tier $pool {{ default standard; gold express; ~^silver priority; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location = /return {{ return 200 "ok\\n"; }}
+        location /static/ {{ alias {files}/; }}
+        location /proxy/ {{
+            proxy_pass http://backend;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+    }}
+    server {{
+        listen 127.0.0.1:{real} backlog=1024;
+        server_name www.example.com example.com *.example.org;
+        root {files};
+{prefixes}
+{regexes}
+        location /api/ {{
+            proxy_pass http://backend;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Pool $pool;
+            add_header X-Frame-Options SAMEORIGIN;
+            add_header X-Content-Type-Options nosniff;
+            add_header X-Pool $pool;
+        }}
+    }}
+}}
+"""
+
+
+def make_files(folder: Path) -> None:
+    folder.mkdir()
+    for name, size in (("1k", KB), ("1m", MB), ("10m", 10 * MB)):
+        (folder / name).write_bytes(os.urandom(size))
+
+
+def head(connections: int) -> str:
+    return HEAD.format(connections=connections, files=connections + 1000)
+
+
+def backend(port: int, files: Path) -> str:
+    return head(4096) + BACKEND.format(port=port, files=files, small=SMALL)
+
+
+def front(port: int, real: int, backend: int, files: Path, connections: int) -> str:
+    prefixes = "\n".join(f"        location /section{n}/ {{ expires {n}m; }}" for n in range(30))
+    regexes = "\n".join(f"        location ~* \\.type{n}$ {{ expires {n}d; }}" for n in range(10))
+    return head(connections) + FRONT.format(
+        port=port, real=real, backend=backend, files=files, prefixes=prefixes, regexes=regexes
+    )
