@@ -18,6 +18,7 @@ HOT = {
     "uri": False,
     "dates": False,
     "http1": False,
+    "connection": True,
 }
 
 DIRECTIVES = {

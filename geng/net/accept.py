@@ -77,6 +77,7 @@ class Acceptor:
         self.mutex = mutex
         self.mutex_delay = mutex_delay
         self.exclusive = exclusive and mutex is None
+        self._forked: Any = None
         self._registered: dict[int, int] = {}  # descriptor: what epoll knows it by
         self._watchers: list[tuple[Listening, Any]] = []
         self._pause: Any = None
@@ -93,6 +94,10 @@ class Acceptor:
         """Begin to accept."""
         for listening in self.listenings:
             self._watchers.append((listening, self.hub.loop.io(listening.fd, READ)))
+        if self.exclusive:
+            # libev makes all registrations anew when it finds that the process has forked, or one that it did not make
+            self._forked = self.hub.loop.fork()
+            self._forked.start(self._renewed)
         if self.mutex is None:
             self._enable()
             return
@@ -103,8 +108,9 @@ class Acceptor:
 
     def stop(self) -> None:
         """Accept no more; the sockets stay open (the caller closes them)."""
-        if self._prepare is not None:
-            self._prepare.stop()
+        for watcher in (self._prepare, self._forked):
+            if watcher is not None:
+                watcher.stop()
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
@@ -125,6 +131,10 @@ class Acceptor:
         if self.exclusive:
             # libev registers a descriptor at the loop's next turn
             self.hub.after(0, self._make_exclusive)
+
+    def _renewed(self) -> None:
+        self._registered.clear()
+        self.hub.after(0, self._make_exclusive)
 
     def _make_exclusive(self) -> None:
         epoll_fd = self.hub.loop.fileno()

@@ -16,36 +16,26 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from errno import ECONNABORTED, EINVAL
 from itertools import islice
 from os import close as close_fd
-from os import read as read_fd
-from os import write as write_fd
-from os import writev
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import getcurrent
 
 from geng.errors import Abandoned, ConnectionClosed, TimedOut
-from geng.net.timers import NEVER, Timer
+from geng.hot.connection import IOV_MAX, NEVER, WAITING, Bytes, Link, Timer
 
 if TYPE_CHECKING:
     from geng.net.hub import Hub
-    from geng.net.listen import Listening
 
 READ, WRITE = 1, 2  # EV_READ, EV_WRITE
 
 #: Indices of the counters that stub_status shows.
-ACCEPTED, HANDLED, REQUESTS, ACTIVE, READING, WRITING, WAITING = range(7)
+ACCEPTED, HANDLED, REQUESTS, ACTIVE, READING, WRITING, WAITING = *range(6), WAITING
 STAT_SIZE = 8
-
-IOV_MAX = 1024
-#: Up to this many bytes, joining the parts and one write() is dearer by a copy and cheaper by an iovec: 0.1 µs a call.
-JOIN_MAX = 16384
-
-Bytes = bytes | bytearray | memoryview
 
 
 class Logger(Protocol):
@@ -60,57 +50,14 @@ class Logger(Protocol):
     def warn(self, message: str, *, err: int | None = None, ctx: Any = None) -> None: ...
 
 
-class Connection:
+class Connection(Link):
     """One connected descriptor. Made by ConnectionPool.get(); gone for good after close().
 
     on_drain(c): the pool is short of connections and asks this reusable one to go (default: close).
     on_timeout(c): the deadline of set_timeout() passed while no greenlet waits.
     """
 
-    __slots__ = (
-        "fd", "number", "pool", "hub", "listening", "addr_text", "port", "buffer", "sent", "requests",
-        "start_msec", "eof", "error", "timedout", "closed", "ready", "idle", "data", "context",
-        "on_drain", "on_timeout", "timer",
-        "_on_read", "_waiter", "_write_waiter", "_reader", "_watching", "_writer", "_wtimer", "_sock", "_local",
-        "_sockaddr", "_reusable", "_nodelay", "_cork",
-    )  # fmt: skip
-
-    def __init__(self, pool: ConnectionPool, fd: int, number: int, reader: Any, timer: Timer) -> None:
-        self.fd = fd
-        self.number = number
-        self.pool = pool
-        self.hub: Hub = pool.hub
-        self.listening: Listening | None = None
-        self.addr_text = b""
-        self.port = 0
-        self.buffer = b""
-        self.sent = 0
-        self.requests = 0
-        self.start_msec = 0
-        self.eof = False
-        self.error = 0
-        self.timedout = False
-        self.closed = False
-        self.ready = False
-        self.idle = False
-        self.data: Any = None
-        self.context: Callable[[], str] | None = None  # what the protocol adds to a log line
-        self.on_drain: Callable[[Connection], object] | None = None
-        self.on_timeout: Callable[[Connection], object] | None = None
-        self.timer = timer
-        self._on_read: Callable[[Connection], object] | None = None
-        self._waiter: Any = None
-        self._write_waiter: Any = None
-        self._reader = reader
-        self._watching = False
-        self._writer: Any = None
-        self._wtimer: Timer | None = None
-        self._sock: socket.socket | None = None
-        self._local: Any = None
-        self._sockaddr: Any = None
-        self._reusable = False
-        self._nodelay = False
-        self._cork = False
+    __slots__ = ()
 
     def __repr__(self) -> str:
         if self.closed:
@@ -125,45 +72,6 @@ class Connection:
 
     # ---- events
 
-    @property
-    def on_read(self) -> Callable[[Connection], object] | None:
-        """Called in the hub when bytes (or the end) have arrived and no greenlet waits for them."""
-        return self._on_read
-
-    @on_read.setter
-    def on_read(self, handler: Callable[[Connection], object] | None) -> None:
-        self._on_read = handler
-        if handler is not None and not self._watching:
-            self._watch()
-
-    def _watch(self) -> None:
-        if self.closed:
-            raise ConnectionClosed(ECONNABORTED)
-        self._watching = True
-        self._reader.start(self._readable)
-
-    def _mute(self) -> None:
-        self._watching = False
-        self._reader.stop()
-
-    def _readable(self) -> None:
-        """The read watcher's only callback."""
-        self.ready = True
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            waiter.switch(self)
-            return
-        handler = self._on_read
-        if handler is None:
-            self._mute()
-            return
-        try:
-            handler(self)
-        except Exception as error:
-            self._mute()  # or the same event would bring the same error at once
-            self.hub.report(error)
-
     def _writable(self) -> None:
         """The write watcher's only callback; it runs only while a greenlet waits."""
         waiter = self._write_waiter
@@ -174,28 +82,6 @@ class Connection:
         waiter.switch(self)
 
     # ---- waiting
-
-    def wait_read(self, ms: float | None) -> bool:
-        """Park until there is something to read (or the end); False when *ms* pass first (None: no limit)."""
-        if self.ready:
-            return True
-        if not self._watching:
-            self._watch()
-        timer = self.timer
-        if ms is None:
-            timer.deadline = NEVER
-        else:
-            timer.deadline = deadline = monotonic() + ms * 0.001
-            if deadline < timer.due:
-                self.hub.timers.arm(timer)
-        self._waiter = getcurrent()
-        try:
-            if self.hub.park() is not None:
-                return True
-        finally:
-            self._waiter = None
-        self.timedout = True
-        return False
 
     def wait_write(self, ms: float | None) -> bool:
         """Park until the socket takes bytes again; False when *ms* pass first (None: no limit)."""
@@ -249,32 +135,7 @@ class Connection:
         if self._writer is not None:
             self._writer.stop()
 
-    def set_timeout(self, ms: float | None) -> None:
-        """on_timeout(c) after *ms* unless moved, taken back (None) or a greenlet waits then."""
-        timer = self.timer
-        if ms is None:
-            timer.deadline = NEVER
-            return
-        timer.deadline = deadline = monotonic() + ms * 0.001
-        if deadline < timer.due:
-            self.hub.timers.arm(timer)
-
     # ---- reading
-
-    def recv(self, n: int) -> bytes | None:
-        """Up to *n* bytes, not blocking: b"" at the end of file, None would block. Raises ConnectionClosed(errno)."""
-        try:
-            data = read_fd(self.fd, n)
-        except BlockingIOError:
-            self.ready = False
-            return None
-        except OSError as error:
-            raise self.broken(error, "recv()") from None
-        if len(data) != n:
-            self.ready = False
-            if not data:
-                self.eof = True
-        return data
 
     def recv_into(self, view: memoryview | bytearray) -> int:
         """Bytes read into *view*, not blocking: -1 would block, 0 end of file. Raises ConnectionClosed(errno)."""
@@ -290,15 +151,6 @@ class Connection:
             if n == 0:
                 self.eof = True
         return n
-
-    def read(self, n: int, ms: float | None) -> bytes:
-        """Up to *n* bytes as soon as there are any, b"" at the end of file. Raises TimedOut, ConnectionClosed."""
-        while True:
-            if not self.ready and not self.wait_read(ms):
-                raise TimedOut
-            data = self.recv(n)
-            if data is not None:
-                return data
 
     def read_into(self, view: memoryview | bytearray, ms: float | None) -> int:
         """read() into a buffer of the caller's: how many bytes, 0 at the end of file."""
@@ -351,34 +203,6 @@ class Connection:
         self.on_read = check
 
     # ---- writing
-
-    def try_send(self, parts: Sequence[Bytes]) -> int:
-        """How many bytes of *parts* the socket took in one call, not blocking (0: none now)."""
-        try:
-            if len(parts) == 1:
-                n = write_fd(self.fd, parts[0])
-            else:
-                n = writev(self.fd, parts if len(parts) <= IOV_MAX else parts[:IOV_MAX])
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise self.broken(error, "send()" if len(parts) == 1 else "writev()") from None
-        self.sent += n
-        return n
-
-    def send(self, parts: Sequence[Bytes], ms: float | None) -> None:
-        """All of *parts*; each wait for progress lasts at most *ms*. Raises TimedOut, ConnectionClosed."""
-        total = 0
-        for part in parts:
-            total += len(part)
-        if not total:
-            return
-        if total <= JOIN_MAX and len(parts) > 1:
-            parts = (b"".join(parts),)
-        n = self.try_send(parts)
-        if n == total:
-            return
-        self._send_rest(parts, n, ms)
 
     def _send_rest(self, parts: Sequence[Bytes], n: int, ms: float | None) -> None:
         """The part of send() that waits; views instead of copies."""
@@ -491,27 +315,11 @@ class Connection:
         except OSError as error:
             self.error = error.errno or 0
 
-    def broken(self, error: OSError, call: str) -> ConnectionClosed:
-        """Note an error of *call* on this connection; what to raise."""
-        self.error = error.errno or 0
-        self.ready = False
-        return ConnectionClosed(self.error, call)
-
     # ---- the pool
 
     @property
     def is_reusable(self) -> bool:
         return self._reusable
-
-    def reusable(self, flag: bool) -> None:
-        """In or out of the queue of connections that the pool may drain; in again means to its young end."""
-        queue = self.pool.reusable
-        if self._reusable:
-            del queue[self]
-        self._reusable = flag
-        if flag:
-            queue[self] = None
-        self.pool.stat[WAITING] = len(queue)
 
     def drain(self) -> None:
         """Go, because the pool needs room (or the worker is shutting down)."""
@@ -601,7 +409,7 @@ class ConnectionPool:
         self.log = log
         self.stat: Any = [0] * STAT_SIZE if stat is None else stat
         self.free = size
-        self.reusable: dict[Connection, None] = {}  # oldest first
+        self.reusable: dict[Any, None] = {}  # oldest first
         self.connections: set[Connection] = set()
         self.number = number  # the next connection's *N
         self.step = step  # workers that share a sequence of numbers take every step-th

@@ -13,40 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from time import monotonic
-from typing import Any
 
-NEVER = float("inf")
+from geng.hot.connection import NEVER, Timer
+
+__all__ = ["NEVER", "Timer", "Timers"]
+
 COMPACT_FROM = 64  # a smaller heap is not worth a rebuild
-
-
-class Timer:
-    """One deadline that may be set, moved and cancelled any number of times; fires callback(arg) in the hub.
-
-    *deadline* is when it shall fire, *due* when its entry in the heap comes up (never later than the deadline);
-    NEVER for none. Storing NEVER in *deadline* disarms it. An entry of the heap is `(due, timer)`, and it is the
-    timer's own one only if it holds the very float that *due* is: no serial numbers.
-    """
-
-    __slots__ = ("deadline", "due", "callback", "arg")
-
-    def __init__(self, callback: Callable[[Any], object], arg: Any = None) -> None:
-        self.deadline = NEVER
-        self.due = NEVER
-        self.callback = callback
-        self.arg = arg
-
-    def __lt__(self, other: Timer) -> bool:
-        """For entries with equal times: either may go first."""
-        return False
-
-    @property
-    def is_set(self) -> bool:
-        return self.deadline != NEVER
-
-    def __repr__(self) -> str:
-        if self.deadline == NEVER:
-            return "<Timer off>"
-        return f"<Timer in {round((self.deadline - monotonic()) * 1000)} ms>"
 
 
 class Timers:

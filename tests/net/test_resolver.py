@@ -26,10 +26,8 @@ class NameServer:
         self.zone: dict[tuple[str, str], object] = {}
         self.asked: list[str] = []
         self.ttl = 60
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
+        self.udp, self.tcp = one_port()
         self.address = self.udp.getsockname()
-        self.tcp = socket.create_server(self.address)
         self.threads = [threading.Thread(target=run, daemon=True) for run in (self.serve_udp, self.serve_tcp)]
         for thread in self.threads:
             thread.start()
@@ -84,6 +82,17 @@ class NameServer:
             thread.join()
         self.udp.close()
         self.tcp.close()
+
+
+def one_port() -> tuple[socket.socket, socket.socket]:
+    """Sockets for UDP and TCP on one port that is free for both."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(udp.getsockname())
+        except OSError:
+            udp.close()
 
 
 @pytest.fixture
