@@ -1,0 +1,1 @@
+"""What live tests stand on: a running geng, fake upstreams, a client that sees every byte."""

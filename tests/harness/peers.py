@@ -1,0 +1,20 @@
+"""Programs from outside that tests compare with or talk to; a missing one skips, or fails where they are required."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+REQUIRED = os.environ.get("GENG_REQUIRE_PEERS") == "1"
+
+
+def peer(name: str) -> str:
+    """The path of a program, `peer("nginx")`. scripts/install-peers installs all of them."""
+    found = shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    if found is not None:
+        return found
+    if REQUIRED:
+        pytest.fail(f"{name} is not installed, and GENG_REQUIRE_PEERS=1")
+    pytest.skip(f"{name} is not installed")
