@@ -101,6 +101,12 @@ class Server:
         assert self.process is not None, "not started"
         return self.process.pid
 
+    @property
+    def pid_file(self) -> Path:
+        """Where the configuration puts it; readiness is its being there."""
+        said = re.search(r"^\s*pid\s+([^;\s]+)", self.conf, re.MULTILINE)
+        return self.folder / (said[1] if said else "nginx.pid")
+
     def workers(self) -> list[int]:
         """Pids of the worker processes that the master has now."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
@@ -153,7 +159,7 @@ class Server:
     def _ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"ended with {self.process.returncode}"
-        return (self.folder / "nginx.pid").exists() and all(_listens(port) for port in self.ports.values())
+        return self.pid_file.exists() and all(_listens(port) for port in self.ports.values())
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)

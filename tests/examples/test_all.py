@@ -1,0 +1,35 @@
+"""What holds for every example: it has a README of three lines, and both servers take its configuration."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.examples.conftest import EXAMPLES, with_places
+from tests.harness.server import Server
+
+NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/nginx.conf"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readme_says_how_to_start(name):
+    lines = (EXAMPLES / name / "README.md").read_text().splitlines()
+    assert len(lines) == 3
+    assert f"geng -p examples/{name}/ -c nginx.conf" in lines[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_geng_takes_it(name, configtest):
+    conf, places = with_places((EXAMPLES / name / "nginx.conf").read_text())
+    done = configtest(conf, **places)
+    assert done.returncode == 0, done.stderr
+    assert "test is successful" in done.stderr
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", NAMES)
+def test_nginx_takes_it(name, peer, tmp_path):
+    conf, places = with_places((EXAMPLES / name / "nginx.conf").read_text())
+    done: subprocess.CompletedProcess[str] = Server(conf, tmp_path, command=[peer("nginx")], **places).run("-t")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,66 @@
+"""examples/websocket: an upgrade through the proxy, then frames both ways, against the echo server it ships."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.examples.conftest import EXAMPLES
+from tests.harness.server import Server, wait_until
+
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.fixture
+def running(example) -> Iterator[Server]:
+    s = example("websocket")
+    port = int(s.places["ELSEWHERE8081"])
+    echo = subprocess.Popen([sys.executable, str(EXAMPLES / "websocket" / "echo.py"), str(port)])
+    try:
+        wait_until(lambda: listens(port), "the echo server")
+        yield s
+    finally:
+        echo.terminate()
+        echo.wait(10)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def frame(data: bytes, opcode: int = 1, mask: bytes = b"\x01\x02\x03\x04") -> bytes:
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return bytes([0x80 | opcode]) + size + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
+
+
+def test_page(running):
+    assert "new WebSocket" in running.get("/").text
+
+
+def test_echo(running):
+    with running.connect() as c:
+        answer = c.ask("/echo", headers=UPGRADE)
+        assert answer.status == 101
+        assert answer["Upgrade"] == "websocket"
+        assert answer["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, 1.3
+        c.send(frame(b"hello"))
+        assert c.exactly(7) == b"\x81\x05hello"
+        c.send(frame(b"x" * 1000))
+        assert c.exactly(1004) == b"\x81\x7e\x03\xe8" + b"x" * 1000
+        c.send(frame(b"", opcode=8))
+        assert c.exactly(2) == b"\x88\x00"
+        assert c.closed()
+
+
+def test_without_upgrade(running):
+    assert running.get("/echo").status == 426
