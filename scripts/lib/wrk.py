@@ -38,7 +38,13 @@ class Load:
 
 
 def load(
-    url: str, seconds: int, connections: int, folder: Path, least_bytes: int, cores: set[int] | None = None
+    url: str,
+    seconds: int,
+    connections: int,
+    folder: Path,
+    least_bytes: int,
+    cores: set[int] | None = None,
+    headers: tuple[str, ...] = (),
 ) -> Load:
     """Requests *url* for some time. An answer has at least *least_bytes*: fewer on average is an error."""
     script = folder / "wrk.lua"
@@ -52,6 +58,7 @@ def load(
         "10s",
         "-s",
         str(script),
+        *(word for header in headers for word in ("-H", header)),
         url,
     ]
     if cores:
