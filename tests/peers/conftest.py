@@ -1,0 +1,44 @@
+"""Every test below this folder talks to a program from outside, or compares with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import peers
+from tests.harness.server import Server
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.peer)
+            item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, command: list[str]) -> Iterator[Callable[..., tuple[Server, Server]]]:
+    """`pair(conf, files={...})`: nginx and geng, each running this configuration in a folder of its own."""
+    started: list[Server] = []
+
+    def start(conf: str, **options: Any) -> tuple[Server, Server]:
+        for name, its_command in (("nginx", [peers.peer("nginx")]), ("geng", command)):
+            folder = tmp_path / name
+            folder.mkdir()
+            started.append(Server(conf, folder, command=its_command, **options))
+            started[-1].start()
+        return started[0], started[1]
+
+    yield start
+    failures = []
+    for one in started:
+        try:
+            one.stop()
+        except AssertionError as failure:
+            failures.append(str(failure))
+    assert not failures, "\n".join(failures)
