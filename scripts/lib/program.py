@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NEEDS = "gevent, lark, pcre2"
+NEEDS = "gevent, lark, dns, pcre2"
 
 
 def python() -> str:
