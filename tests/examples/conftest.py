@@ -26,7 +26,8 @@ def example(server: Callable[..., Server], tmp_path: Path) -> Callable[[str], Se
     """`example("quickstart")`: running; port 8080 of the text is `PORT`, the others are `PORT8081` and so on."""
 
     def start(name: str) -> Server:
-        shutil.copytree(EXAMPLES / name, tmp_path, dirs_exist_ok=True)
+        left_over = shutil.ignore_patterns("*.log", "*.pid", "*_temp")  # of somebody who has tried it
+        shutil.copytree(EXAMPLES / name, tmp_path, dirs_exist_ok=True, ignore=left_over)
         conf, places = with_places((tmp_path / "nginx.conf").read_text())
         return server(conf, **places)
 
