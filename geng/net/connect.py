@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from errno import EALREADY, EINPROGRESS, EISCONN
+from time import time
 from typing import TYPE_CHECKING
 
 from geng.errors import ConnectionClosed, GengError, TimedOut
@@ -58,6 +59,7 @@ def connect(
     c.sockaddr = sockaddr
     c.addr_text = sa.text(sockaddr, port=False).encode("utf-8", "surrogateescape")
     c.port = sockaddr[1] if isinstance(sockaddr, tuple) else 0
+    c.start_msec = int(time() * 1000)
     if not error:
         return c
     try:
