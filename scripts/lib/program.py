@@ -12,17 +12,28 @@ ROOT = Path(__file__).resolve().parents[2]
 NEEDS = "gevent, lark, dns, pcre2"
 
 
-def python() -> str:
-    """The interpreter that can run geng: the one that runs this script, or the one that scripts/run set up."""
+def python(uid: int | None = None, gid: int | None = None) -> str:
+    """The interpreter that can run geng: the one that runs this script, or the one that scripts/run set up.
+
+    With *uid* it must also be one that this user can run: an interpreter below root's home is not.
+    """
     candidates = [sys.executable, str(ROOT / ".venv" / "bin" / "python")]
     for candidate in candidates:
-        if Path(candidate).exists() and _imports(candidate):
+        if Path(candidate).exists() and _imports(candidate, uid, gid):
             return candidate
-    raise SystemExit(f"no Python with {NEEDS} among {', '.join(candidates)}: run scripts/run once, or pass --binary")
+    whom = "" if uid is None else f" that user {uid} can run"
+    raise SystemExit(
+        f"no Python with {NEEDS}{whom} among {', '.join(candidates)}: run scripts/run once, or this script"
+        " with another Python (PYTHON=/usr/bin/python3 scripts/run makes .venv from Debian's)"
+    )
 
 
-def _imports(interpreter: str) -> bool:
-    return subprocess.run([interpreter, "-c", f"import {NEEDS}"], capture_output=True, check=False).returncode == 0
+def _imports(interpreter: str, uid: int | None, gid: int | None) -> bool:
+    # through a shell: exec itself would still have root's rights
+    command = ["sh", "-c", 'exec "$0" -c "$1"', interpreter, f"import {NEEDS}"]
+    groups = None if uid is None else list[int]()
+    done = subprocess.run(command, capture_output=True, user=uid, group=gid, extra_groups=groups, cwd="/", check=False)
+    return done.returncode == 0
 
 
 def hot_modules() -> dict[str, bool]:
@@ -53,13 +64,13 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
 
 
-def wrapper(folder: Path) -> Path:
+def wrapper(folder: Path, interpreter: str) -> Path:
     """One executable file that is geng from this work tree; made in *folder*, readable by every user."""
     path = folder / "geng"
     path.write_text(
         "#!/bin/sh\n"
         f"export PYTHONPATH='{ROOT}' PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1\n"
-        f"exec '{python()}' -m geng \"$@\"\n"
+        f"exec '{interpreter}' -m geng \"$@\"\n"
     )
     path.chmod(0o755)
     return path

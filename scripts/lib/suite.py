@@ -85,13 +85,14 @@ class Runner:
     """Runs single files in *suite* with *binary*, as *user* when it is not the one that runs this script."""
 
     suite: Path
-    binary: Path
+    binary: Path | None  # None: geng from this work tree
     globals: str
     limit: float
     work: Path
     user: str | None = None
     uid: int | None = field(init=False, default=None)
     gid: int | None = field(init=False, default=None)
+    program: Path = field(init=False)
     isolate: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -99,6 +100,7 @@ class Runner:
             entry = pwd.getpwnam(self.user)
             self.uid, self.gid = entry.pw_uid, entry.pw_gid
         self._give(self.work)
+        self.program = self.binary or program.wrapper(self.work, program.python(self.uid, self.gid))
         self.isolate = self._can_isolate()
 
     def _give(self, folder: Path) -> None:
@@ -110,7 +112,7 @@ class Runner:
         """What `-V` says, as that user; ends the script when the user cannot run the suite or the binary."""
         for what, command in (
             ("read the suite", ["cat", str(self.suite / "lib" / "Test" / "Nginx.pm")]),
-            ("run the binary", [str(self.binary), "-V"]),
+            ("run the binary", [str(self.program), "-V"]),
         ):
             done = self._call(command)
             if done.returncode != 0:
@@ -126,7 +128,7 @@ class Runner:
             (path / "nginx.conf").write_text(f"{directive}\nevents {{ }}\n")
             return (
                 self._call(
-                    [str(self.binary), "-t", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"]
+                    [str(self.program), "-t", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"]
                 ).returncode
                 == 0
             )
@@ -183,7 +185,7 @@ class Runner:
         made = {
             "HOME": str(folder),
             "TMPDIR": str(folder),
-            "TEST_NGINX_BINARY": str(self.binary),
+            "TEST_NGINX_BINARY": str(self.program),
             "TEST_NGINX_LEAVE": "1",  # the error log is read once the file has ended; the folder is ours to remove
         }
         if self.globals:

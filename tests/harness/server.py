@@ -8,29 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from scripts.lib.processes import children
+from scripts.lib.servers import free_port, wait_until
 
 from . import client
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = re.compile(r"\[(?:alert|emerg)\].*|Traceback \(most recent call last\):(?:\n.*){0,20}")
 PLACE = re.compile(r"%([A-Z][A-Z0-9_]*)%")
-
-
-def wait_until(check: Callable[[], object], what: str, seconds: float = client.PATIENCE) -> None:
-    """Returns once *check* holds; fails the test when it never does."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
-        time.sleep(0.01)
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def geng_command() -> list[str]:
@@ -109,8 +96,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """Pids of the worker processes that the master has now."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(pid) for pid in children]
+        return children(self.pid)
 
     def arguments(self) -> list[str]:
         given = {match[1] for match in re.finditer(r"^\s*(daemon|pid|user|error_log)\s", self.conf, re.MULTILINE)}
@@ -146,7 +132,7 @@ class Server:
             )
         try:
             wait_until(self._ready, "the pid file and every port", 20)
-        except AssertionError as reason:
+        except (AssertionError, TimeoutError) as reason:
             said = self.log("output") + self.log()
             self.kill()
             raise AssertionError(f"{reason}\n{said[-4000:]}") from None
@@ -195,8 +181,7 @@ class Server:
         process, self.process = self.process, None
         if process is None or process.poll() is not None:
             return
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for pid in (process.pid, *map(int, children)):
+        for pid in (process.pid, *children(process.pid)):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
