@@ -20,7 +20,9 @@ A request has one peer at a time, so a picker is its own pick: nothing is made p
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +112,8 @@ def eligible(peer: Peer, now: int) -> bool:
 class Peers:
     """The peers of one group, and the group of backups behind it.   nginx: ngx_http_upstream_rr_peers_t"""
 
-    __slots__ = ("backup", "clock", "config", "guarded", "list", "lock", "name", "next", "number", "single",
-                 "total_weight", "tries", "weighted")  # fmt: skip
+    __slots__ = ("backup", "clock", "guarded", "list", "lock", "name", "next", "number", "ranges", "single",
+                 "total_weight", "tries", "version")  # fmt: skip
 
     def __init__(self, name: bytes, peers: Iterable[Peer], next: Peers | None = None, backup: bool = False) -> None:
         self.name = name
@@ -119,7 +121,7 @@ class Peers:
         self.backup = backup
         self.clock: Callable[[], float] = time
         self.lock: ZoneLock | None = None
-        self.config = 0  # which set of peers this is; it changes only in shared memory
+        self.version = 0  # which set of peers the list is; it changes only in shared memory
         self.list: list[Peer] = []
         self.replace(list(peers))
 
@@ -131,17 +133,32 @@ class Peers:
         """Make *peers* the members and count them anew."""
         self.list = peers
         self.number = len(peers)
-        self.total_weight = sum(peer.weight for peer in peers)
-        self.weighted = self.total_weight != self.number
+        ends = list(accumulate((peer.weight for peer in peers), initial=0))
+        self.ranges, self.total_weight = ends[:-1], ends[-1]
         self.tries = sum(1 for peer in peers if not peer.down)
         self.single = self.number == 1 and not self.backup and not (self.next and self.next.number)
         for i, peer in enumerate(peers):
             peer.bit = 1 << i
         self.recount()
 
+    def sync(self) -> None:
+        """Look whether another worker has changed the set of peers; only in shared memory."""
+
+    def left(self, peer: Peer) -> None:
+        """A request has let go of *peer*; only in shared memory."""
+
     def recount(self) -> None:
         """Note how many need a look before they are taken; called when a peer's *guarded* changed."""
         self.guarded = sum(1 for peer in self.list if peer.guarded)
+
+    @property
+    def current(self) -> int:
+        """What *version* is in whichever worker was the last to change the set."""
+        return self.version
+
+    def at(self, point: int) -> Peer:
+        """The peer in whose share of the total weight *point* lies."""
+        return self.list[bisect_right(self.ranges, point) - 1]
 
     def candidates(self, tried: int, now: int) -> list[Peer]:
         """Who may be taken, in order of the configuration; *tried* is the sum of the bits of those already tried."""
@@ -156,15 +173,17 @@ class Picker:
     nginx: ngx_peer_connection_t, ngx_http_upstream_rr_peer_data_t
     """
 
-    __slots__ = ("cached", "config", "connection", "name", "peer", "peers", "r", "sockaddr", "tag", "tried", "tries",
-                 "upstream")  # fmt: skip
+    __slots__ = ("cached", "connection", "name", "peer", "peers", "r", "sockaddr", "tag", "tried", "tries", "upstream",
+                 "version")  # fmt: skip
 
     def __init__(self, upstream: Upstream, r: Any, tag: object = None) -> None:
         self.upstream = upstream
         self.r = r
         self.tag = tag
         self.peers = peers = upstream.peers
-        self.config = peers.config
+        if peers.lock is not None:
+            peers.sync()
+        self.version = peers.version
         self.tried = 0
         backup = peers.next
         self.tries = peers.tries if backup is None else peers.tries + backup.tries
@@ -190,6 +209,8 @@ class Picker:
             peer.conns += 1
         else:
             with lock:
+                if self.version != self.peers.current:
+                    raise NoLivePeers(self.peers.name)
                 peer = self.choose()
                 peer.conns += 1
         self.peer = peer
@@ -221,6 +242,7 @@ class Picker:
         else:
             with lock:
                 self._leave(state)
+                self.peers.left(self.peer)
         return taken
 
     def _leave(self, state: int) -> None:

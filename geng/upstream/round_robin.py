@@ -42,8 +42,6 @@ class RoundRobin(Picker):
     def choose_in_turn(self) -> Peer:
         """By round robin, then among the backups."""
         peers = self.peers
-        if self.config != peers.config:
-            raise NoLivePeers(peers.name)
         if peers.single:
             peer = peers.list[0]
             if not (peer.down or (peer.max_conns and peer.conns >= peer.max_conns)):

@@ -1,0 +1,1 @@
+"""HTTP: requests, phases, filters, locations, variables.   nginx: src/http/"""

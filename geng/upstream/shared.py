@@ -1,0 +1,295 @@
+"""Peers whose state all workers share, for upstreams with a `zone`; their set may change while the server runs.
+
+nginx: ngx_http_upstream_zone_module.c
+
+Every peer has a record in the zone; the records of a group form a list, in order. What is in the configuration
+(addresses, limits) every worker knows anyhow, so a record of a configured peer only says which it is; one that was found
+by resolving a name carries its address. When the set changes, a number does (`current`), and each worker makes its list
+of peers anew when it next has use for it; a request that began with the old set finds nobody any more, as in nginx.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from geng.core.zone import Zone, ZoneFull
+from geng.errors import ConfigError
+from geng.upstream.address import Address, address_of
+from geng.upstream.peers import Peer, Peers
+
+if TYPE_CHECKING:
+    from geng.upstream.upstream import Server, Upstream
+
+# Slots of a record. Those of a free one mean nothing but NEXT.
+(NEXT, TEMPLATE, CURRENT, EFFECTIVE, CONNS, FAILS, ACCESSED, CHECKED, WEIGHT, GONE, FAMILY, PORT, IP, _, NAME_SIZE,
+ NAME) = range(16)  # fmt: skip
+NAME_MAX = 255
+RECORD = NAME + (NAME_MAX + 1) // 8
+
+# Slots at the front of a zone of upstreams: where free records begin.
+FREE = 0
+HEADER = 1
+
+
+def _slot(offset: int) -> Any:
+    """An attribute that lives in a slot of the peer's record."""
+
+    def get(self: SharedPeer) -> int:
+        return self.slots[self.record + offset]
+
+    def put(self: SharedPeer, value: int) -> None:
+        self.slots[self.record + offset] = value
+
+    return property(get, put)
+
+
+class SharedPeer(Peer):
+    """A peer over its record. Whoever touches it holds the zone's lock."""
+
+    __slots__ = ("record", "slots", "template")
+
+    current_weight = _slot(CURRENT)
+    effective_weight = _slot(EFFECTIVE)
+    conns = _slot(CONNS)
+    fails = _slot(FAILS)
+    accessed = _slot(ACCESSED)
+    checked = _slot(CHECKED)
+    gone = _slot(GONE)
+
+    def __init__(self, like: Peer, slots: memoryview, record: int, template: int) -> None:
+        for attr in ("sockaddr", "name", "server", "weight", "max_conns", "max_fails", "fail_timeout", "down", "sid"):
+            setattr(self, attr, getattr(like, attr))
+        self.slots = slots
+        self.record = record
+        self.template = template
+        self.guarded = True
+
+
+class Records:
+    """The records of one zone: made from what room the zone has when its upstreams have been laid out."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self.slots = zone.slots
+        self.header = zone.take(HEADER)
+
+    def fill(self) -> None:
+        """Chain all that is left of the zone into free records."""
+        while self.zone.room >= RECORD:
+            self.put(self.zone.take(RECORD))
+
+    def get(self) -> int:
+        """A cleared record; raises ZoneFull."""
+        slots = self.slots
+        record = slots[self.header + FREE]
+        if not record:
+            raise ZoneFull(f'no memory in zone "{self.zone.name}"')
+        slots[self.header + FREE] = slots[record + NEXT]
+        for i in range(record, record + NAME):
+            slots[i] = 0
+        return record
+
+    def put(self, record: int) -> None:
+        """Free *record*."""
+        slots = self.slots
+        slots[record + NEXT] = slots[self.header + FREE]
+        slots[self.header + FREE] = record
+
+
+class SharedPeers(Peers):
+    """A group whose members are records. *number_slot* counts the changes of the set, *head* starts the list.
+
+    *static*: the configured peers; *templates*: the servers whose names are resolved while the server runs.
+    """
+
+    __slots__ = ("head", "number_slot", "records", "slots", "static", "templates")
+
+    def __init__(
+        self,
+        like: Peers,
+        records: Records,
+        number_slot: int,
+        head: int,
+        templates: list[Server],
+        next: SharedPeers | None = None,
+    ) -> None:
+        self.records = records
+        self.slots = records.slots
+        self.number_slot = number_slot
+        self.head = head
+        self.static = like.list
+        self.templates = templates
+        super().__init__(like.name, [], next, like.backup)
+        self.clock = like.clock
+        self.lock = records.zone.lock
+        for i, peer in enumerate(self.static):
+            self._append(self._new(i, peer.weight))
+        self.reload()
+
+    @property
+    def current(self) -> int:
+        return int(self.slots[self.number_slot])
+
+    # ---- reading
+
+    def sync(self) -> None:
+        if self.version != self.current:
+            with self.records.zone.lock:
+                self.reload()
+
+    def reload(self) -> None:
+        """Make the list from the records; under the lock."""
+        if self.next is not None:
+            self.next.reload()  # type: ignore[attr-defined]
+        self.version = self.current
+        self.replace([self._peer(record) for record in self.chain()])
+
+    def chain(self) -> list[int]:
+        """The records of the members, in order."""
+        found, slots = [], self.slots
+        record = slots[self.head]
+        while record:
+            found.append(record)
+            record = slots[record + NEXT]
+        return found
+
+    def _peer(self, record: int) -> SharedPeer:
+        template = self.slots[record + TEMPLATE]
+        if template < len(self.static):
+            return SharedPeer(self.static[template], self.slots, record, template)
+        server = self.templates[template - len(self.static)]
+        like = server.peer(self.address(record), self.slots[record + WEIGHT], self.server_name(record))
+        return SharedPeer(like, self.slots, record, template)
+
+    def address(self, record: int) -> Address:
+        """The address of a resolved peer."""
+        slots = self.slots
+        family = slots[record + FAMILY]
+        packed = slots[record + IP : record + IP + 2].tobytes()
+        if family == socket.AF_INET:
+            return address_of((socket.inet_ntop(family, packed[:4]), slots[record + PORT]))
+        return address_of((socket.inet_ntop(family, packed), slots[record + PORT], 0, 0))
+
+    def server_name(self, record: int) -> bytes:
+        """The target of the SRV record that a peer came from, else nothing."""
+        size = self.slots[record + NAME_SIZE]
+        return self.slots[record + NAME : record + RECORD].tobytes()[:size] if size else b""
+
+    def valid(self, template: int, until: int | None = None) -> int:
+        """Until when (seconds, wall) what *template*'s name was resolved to holds; sets it where *until* is given."""
+        slot = self.number_slot + 3 + template
+        if until is not None:
+            self.slots[slot] = until
+        return int(self.slots[slot])
+
+    # ---- changing, under the lock
+
+    def add(self, template: int, sockaddr: Any, weight: int, name: bytes = b"") -> None:
+        """A new member from server *template* (an index of *templates*); raises ZoneFull."""
+        record = self._new(len(self.static) + template, weight)
+        slots = self.slots
+        family = socket.AF_INET6 if ":" in sockaddr[0] else socket.AF_INET
+        packed = socket.inet_pton(family, sockaddr[0]).ljust(16, b"\0")
+        slots[record + FAMILY], slots[record + PORT] = family, sockaddr[1]
+        slots[record + IP : record + IP + 2] = memoryview(packed).cast("q")
+        if name:
+            slots[record + NAME_SIZE] = len(name)
+            slots[record + NAME : record + RECORD] = memoryview(name.ljust((RECORD - NAME) * 8, b"\0")).cast("q")
+        self._append(record)
+
+    def remove(self, record: int) -> None:
+        """Take a member out; its record is freed by the last request that uses it."""
+        slots = self.slots
+        before = self.head
+        while slots[before] != record:
+            before = slots[before] + NEXT
+        slots[before] = slots[record + NEXT]
+        slots[self.number_slot] += 1
+        if slots[record + CONNS]:
+            slots[record + GONE] = 1
+        else:
+            self.records.put(record)
+
+    def left(self, peer: Peer) -> None:
+        """A request has let go of *peer*."""
+        if peer.gone and not peer.conns:  # type: ignore[attr-defined]
+            self.records.put(peer.record)  # type: ignore[attr-defined]
+
+    def _new(self, template: int, weight: int) -> int:
+        record = self.records.get()
+        slots = self.slots
+        slots[record + TEMPLATE] = template
+        slots[record + WEIGHT] = slots[record + EFFECTIVE] = weight
+        return record
+
+    def _append(self, record: int) -> None:
+        slots = self.slots
+        last = self.head
+        while slots[last]:
+            last = slots[last] + NEXT
+        slots[last] = record
+        slots[self.number_slot] += 1
+
+
+def lay_out(zone: Zone, upstreams: Sequence[Upstream], before: Sequence[Upstream] = ()) -> None:
+    """Move the peers of *upstreams* into *zone*. Those of *before* (the last configuration's) hand over what they had
+    resolved. Raises ConfigError.   nginx: ngx_http_upstream_init_zone
+    """
+    known = {upstream.host: upstream for upstream in before}
+    try:
+        records = Records(zone)
+        places = [zone.take(3 + len(_templates(upstream))) for upstream in upstreams]
+        records.fill()
+        for upstream, place in zip(upstreams, places, strict=True):
+            _move(upstream, records, place)
+            old = known.get(upstream.host)
+            if old is not None and isinstance(old.peers, SharedPeers):
+                old.peers.sync()
+                _adopt(upstream.peers, old.peers)
+    except ZoneFull:
+        raise ConfigError(f'no memory in upstream zone "{zone.name}"') from None
+
+
+def _templates(upstream: Upstream) -> list[Server]:
+    return [server for server in upstream.servers or () if server.host]
+
+
+def _move(upstream: Upstream, records: Records, place: int) -> None:
+    """Replace the peers by shared ones. Slots at *place*: number of the set, two heads, a time for each template."""
+    plain, templates = upstream.peers, _templates(upstream)
+    second = None
+    if plain.next is not None:
+        second = SharedPeers(plain.next, records, place, place + 2, templates)
+    upstream.peers = SharedPeers(plain, records, place, place + 1, templates, second)
+
+
+def _adopt(new: Any, old: Any) -> None:
+    """Take over the resolved peers of the same names.   nginx: ngx_http_upstream_zone_preresolve"""
+    groups = [(new, old)]
+    if new.next is not None and old.next is not None:
+        groups.append((new.next, old.next))
+    for group, source in groups:
+        for i, server in enumerate(new.templates):
+            if group is new and server.backup:
+                continue
+            for j, same in enumerate(old.templates):
+                if (same.host, same.service, same.backup) == (server.host, server.service, server.backup):
+                    new.valid(i, old.valid(j))
+                    _copy(group, i, source, j)
+                    break
+    new.reload()
+
+
+def _copy(group: SharedPeers, template: int, source: SharedPeers, index: int) -> None:
+    server = group.templates[template]
+    for record in source.chain():
+        if source.slots[record + TEMPLATE] != len(source.static) + index:
+            continue
+        sockaddr = source.address(record).sockaddr
+        if server.service:
+            weight = source.slots[record + WEIGHT] if server.weight == 1 else server.weight
+        else:
+            sockaddr, weight = (sockaddr[0], server.port, *sockaddr[2:]), server.weight
+        group.add(template, sockaddr, weight, source.server_name(record))
