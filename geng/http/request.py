@@ -1,0 +1,199 @@
+"""One request on its way through the phases: what came in, where it is, what goes out.
+
+nginx: ngx_http_request_t, ngx_http_request.c (ngx_http_finalize_request), ngx_http_core_module.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from geng.hot import uri as uris
+from geng.http.module import DONE, OK
+from geng.http.response import ResponseOut
+
+if TYPE_CHECKING:
+    from geng.core.log import Log
+    from geng.http.body import RequestBody
+    from geng.http.conf import CoreLoc, CoreSrv
+    from geng.http.connection import HttpConnection
+    from geng.http.filters import Writer
+    from geng.net.connection import Connection
+    from geng.wire.http1 import RequestHead
+
+MAX_URI_CHANGES = 10
+MAX_SUBREQUESTS = 50
+
+
+class Request:
+    """A request or a subrequest; *main* is the request that the client sent (itself for that one).
+
+    uri, args: what locations and handlers see (decoded path, query without "?"); unparsed_uri: as it was sent.
+    vars: values of variables by name, cached or set here; shared with subrequests.
+    captures: the last regular expression's match; ctx: each module's own state of this request, by conf class.
+    Class attributes are defaults: what a request does not use is not stored in it.
+    """
+
+    # -- what came in
+    method_name: bytes | None = None  # set where the method was changed
+    valid_unparsed_uri = True
+    content_length_n = -1
+    chunked_body = False
+    body: RequestBody | None = None
+    discarded = False
+    # -- where it is
+    internal = False
+    uri_changed = False
+    uri_changes = MAX_URI_CHANGES + 1
+    subrequests = MAX_SUBREQUESTS + 1
+    captures: Any = None
+    error_page = False
+    err_status = 0
+    upstream: Any = None  # the exchange with an upstream that is under way or was last
+    upstream_states: tuple[Any, ...] | list[Any] = ()
+    access_code = 0
+    # -- what goes out
+    header_sent = False
+    header_only = False
+    keepalive = False
+    lingering = False
+    expect_tested = False
+    allow_ranges = False
+    single_range = False
+    filter_need_temporary = False
+    limit_rate: int | None = None  # None: as the location says
+    limit_rate_after: int | None = None
+    disable_not_modified = False
+    preserve_body = False
+    root_tested = False
+    post_action = False
+    logged = False
+    # -- subrequests
+    parent: Request | None = None
+    memory: list[bytes] | None = None  # collects the body of a subrequest "in memory"
+    background = False
+
+    def __init__(self, c: Connection, hc: HttpConnection, head: RequestHead) -> None:
+        self.c = c
+        self.hc = hc
+        self.head = head
+        self.main = self
+        self.srv: CoreSrv = hc.srv
+        self.loc: CoreLoc = self.srv.default
+        self.log: Log = self.loc.log
+        self.vars: dict[str, bytes | None] = {}
+        self.ctx: dict[Any, Any] = {}
+        self.out = ResponseOut()
+        self.uri: bytes = head.uri
+        self.args: bytes = head.args
+        self.cleanups: list[Callable[[], object]] | None = None
+        self.start_msec = hc.request_start
+
+    def __repr__(self) -> str:
+        kind = "Request" if self.main is self else "Subrequest"
+        return f"<{kind} {self.method.decode('latin-1')} {self.uri.decode('latin-1')} {self.out.status}>"
+
+    # ---- what came in
+
+    @property
+    def method(self) -> bytes:
+        return self.head.method if self.method_name is None else self.method_name
+
+    @property
+    def method_id(self) -> int:
+        """geng.hot.http1.GET, HEAD, …"""
+        return self.head.method_id if self.method_name is None else METHODS.get(self.method_name, 0)
+
+    @property
+    def http_version(self) -> int:
+        """9, 10, 11 (20 for HTTP/2)."""
+        return self.head.http_version
+
+    @property
+    def exten(self) -> bytes:
+        """What follows the last dot of the URI's last part, b"" without."""
+        return uris.exten(self.uri)
+
+    @property
+    def unparsed_uri(self) -> bytes:
+        return self.head.unparsed_uri
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header *name* (lower case) of the request."""
+        return self.head.get(name)
+
+    def capture(self, n: int) -> bytes | None:
+        """$1 … of the last regular expression that matched."""
+        match = self.captures
+        if match is None:
+            return None
+        try:
+            return match.group(n)
+        except IndexError:
+            return None
+
+    def read_body(self) -> int:
+        """Receive the whole body to memory or to a file (`self.body`). OK, or a status to answer with."""
+        if self.body is not None:
+            return OK
+        return read_body(self)
+
+    def discard_body(self) -> int:
+        """The body, if any, is not wanted: read it away while answering. OK or a status."""
+        return discard_body(self)
+
+    # ---- what goes out
+
+    def set_content_type(self) -> None:
+        """The type that the location's `types` gives to this URI's extension."""
+        loc = self.loc
+        self.out.content_type = loc.content_type_of(self)
+
+    def send_head(self) -> Writer:
+        """Send the response's head through the location's filters; the body goes to what this returns.
+
+        With `header_only` set afterwards (HEAD, 204, 304) the writer drops what it gets: a handler may stop early.
+        """
+        return send_head(self)
+
+    def respond(self, status: int, body: bytes = b"", content_type: bytes | None = None) -> int:
+        """Answer with a whole body in memory (ngx_http_send_response); returns DONE."""
+        out = self.out
+        out.status = status
+        if content_type is not None:
+            out.content_type = content_type
+        out.content_length = len(body)
+        writer = self.send_head()
+        if body and not self.header_only:
+            writer.write((body,))
+        writer.end()
+        return DONE
+
+    # ---- other ways to go on
+
+    def set_uri(self, uri: bytes, args: bytes | None = None) -> None:
+        """Another URI for this request; nothing else happens."""
+        self.uri = uri
+        if args is not None:
+            self.args = args
+
+    def internal_redirect(self, uri: bytes, args: bytes | None = None) -> int:
+        """Serve *uri* instead, from the server's rewrite phase on (ngx_http_internal_redirect); returns DONE."""
+        return internal_redirect(self, uri, args)
+
+    def named_location(self, name: bytes) -> int:
+        """Serve with location @name instead (ngx_http_named_location); returns DONE."""
+        return named_location(self, name)
+
+    def on_end(self, cleanup: Callable[[], object]) -> None:
+        """Call *cleanup* when the request is over, whatever happens (ngx_http_cleanup_add)."""
+        if self.cleanups is None:
+            self.cleanups = [cleanup]
+        else:
+            self.cleanups.append(cleanup)
+
+
+from geng.hot.http1 import METHODS  # noqa: E402
+from geng.http.body import discard_body, read_body  # noqa: E402 - these need Request
+from geng.http.filters import send_head  # noqa: E402
+from geng.http.phases import internal_redirect, named_location  # noqa: E402
