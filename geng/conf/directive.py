@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from geng.errors import Invalid
+
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
 
@@ -88,7 +90,8 @@ class directive:  # noqa: N801 - reads as a declaration
 
     *convert* takes `(cf, *words)` when it has the attribute `takes_cf`, else `(*words)`, and returns the value;
     it raises Invalid (nginx's words, without the place) for what it refuses. *contexts* are the bits of
-    geng.conf.tables. With *repeat*, values are gathered into a list; else a second one `is duplicate`.
+    geng.conf.tables. With *repeat*, values are gathered into a list; else a second one `is duplicate`, unless *convert*
+    has the attribute `extends` (it then takes `have=`, the first one's value or None, and always *cf*).
     """
 
     name: str
@@ -104,9 +107,13 @@ class directive:  # noqa: N801 - reads as a declaration
         convert: Any = self.convert
         attr = self.attr
         current = getattr(conf, attr)
-        if current is not UNSET and not self.repeat:
+        extends = getattr(convert, "extends", False)
+        if current is not UNSET and not (self.repeat or extends):
             raise Invalid(cf.duplicate)
-        value = convert(cf, *words) if getattr(convert, "takes_cf", False) else convert(*words)
+        if extends:
+            value = convert(cf, *words, have=None if current is UNSET else current)
+        else:
+            value = convert(cf, *words) if getattr(convert, "takes_cf", False) else convert(*words)
         conf.given.add(attr)
         if self.repeat:
             value = [value] if current is UNSET else [*current, value]
