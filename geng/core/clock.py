@@ -11,7 +11,7 @@ from time import time as _time
 
 from geng.hot import dates
 
-_MONTHS = tuple(name.decode() for name in dates.MONTHS)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _second = -1
 _http = _http_log = _err_log = _iso8601 = _syslog = b""
