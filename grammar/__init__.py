@@ -1,0 +1,1 @@
+"""The language of the configuration, in Lark: `nginx.lark` is read by geng.conf.syntax. Ships as geng.grammar."""
