@@ -13,7 +13,7 @@ from geng.hot import dates
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-_second = -1
+_second = -(1 << 62)  # no second at all
 _http = _http_log = _err_log = _iso8601 = _syslog = b""
 
 
