@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONGEST_MESSAGE = 1024
+"""Bytes of a configuration error's message that are shown (nginx: NGX_MAX_CONF_ERRSTR)."""
+
 
 class GengError(Exception):
     """What every error of geng's own derives from."""
@@ -21,11 +24,14 @@ class ConfigError(GengError):
         self.level = level
 
     def __str__(self) -> str:
+        message = self.message
+        if len(message) > LONGEST_MESSAGE // 4:  # characters, each of four bytes at most
+            message = message.encode("utf-8", "surrogateescape")[:LONGEST_MESSAGE].decode("utf-8", "surrogateescape")
         if not self.file:
-            return self.message
+            return message
         if not self.line:
-            return f"{self.message} in {self.file}"
-        return f"{self.message} in {self.file}:{self.line}"
+            return f"{message} in {self.file}"
+        return f"{message} in {self.file}:{self.line}"
 
 
 class Invalid(GengError):
