@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from geng.errors import Invalid
+from geng.errors import Refused
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -103,17 +103,16 @@ class directive:  # noqa: N801 - reads as a declaration
     attr: str = field(default="", init=False)
 
     def set(self, conf: Conf, cf: Cf) -> None:
-        words = cf.node.args
         convert: Any = self.convert
         attr = self.attr
         current = getattr(conf, attr)
-        extends = getattr(convert, "extends", False)
-        if current is not UNSET and not (self.repeat or extends):
-            raise Invalid(cf.duplicate)
-        if extends:
-            value = convert(cf, *words, have=None if current is UNSET else current)
-        else:
-            value = convert(cf, *words) if getattr(convert, "takes_cf", False) else convert(*words)
+        more: dict[str, Any] = {}
+        if getattr(convert, "extends", False):
+            more["have"] = None if current is UNSET else current
+        elif current is not UNSET and not self.repeat:
+            raise Refused("is duplicate")
+        words = (cf, *cf.node.args) if getattr(convert, "takes_cf", False) else cf.node.args
+        value = convert(*words, **more)
         conf.given.add(attr)
         if self.repeat:
             value = [value] if current is UNSET else [*current, value]

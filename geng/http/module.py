@@ -82,6 +82,7 @@ class Module:
     variables: tuple[Variable, ...] = ()
     handlers: dict[Phase, HandlerLink] = field(default_factory=dict)
     header_filter: FilterLink | None = None
+    below_postpone: bool = False  # the filter works on the whole of a response, its subrequests' parts included
     preconfiguration: Callable[[Cf], None] | None = None
     postconfiguration: Callable[[Cf], None] | None = None
     init_worker: Callable[[Any], None] | None = None

@@ -41,6 +41,7 @@ class Request:
     chunked_body = False
     body: RequestBody | None = None
     discarded = False
+    request_length = 0
     # -- where it is
     internal = False
     uri_changed = False
@@ -55,6 +56,9 @@ class Request:
     # -- what goes out
     header_sent = False
     header_only = False
+    header_size = 0
+    pushing = False  # the socket is corked (tcp_nopush)
+    sink: Writer | None = None  # where subrequests' bodies join this request's
     keepalive = False
     lingering = False
     expect_tested = False
@@ -72,12 +76,16 @@ class Request:
     parent: Request | None = None
     memory: list[bytes] | None = None  # collects the body of a subrequest "in memory"
     background = False
+    depth = 0
+    backgrounds = 0
+    waits_for_backgrounds: Any = None
 
     def __init__(self, c: Connection, hc: HttpConnection, head: RequestHead) -> None:
         self.c = c
         self.hc = hc
         self.head = head
         self.main = self
+        self.current = self  # of the main request: which subrequest of it runs
         self.srv: CoreSrv = hc.srv
         self.loc: CoreLoc = self.srv.default
         self.log: Log = self.loc.log
@@ -113,6 +121,11 @@ class Request:
     def exten(self) -> bytes:
         """What follows the last dot of the URI's last part, b"" without."""
         return uris.exten(self.uri)
+
+    @property
+    def server_name_asked(self) -> bytes:
+        """The host that the client asked for, lower case, without port (headers_in.server)."""
+        return self.head.server
 
     @property
     def unparsed_uri(self) -> bytes:

@@ -42,7 +42,7 @@ class ResponseOut:
     hidden: NameSet = NOTHING_HIDDEN
     expect_trailers = False
     connection = b""  # the whole line's value, for "upgrade" and the like
-    charset_from_upstream = False
+    vary = False  # the answer depends on Accept-Encoding (gzip_vary)
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []

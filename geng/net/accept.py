@@ -11,7 +11,7 @@ import fcntl
 import os
 from collections.abc import Iterable
 from errno import EAGAIN, ECONNABORTED, EMFILE, ENFILE
-from time import time
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from geng.net import exclusive as ex
@@ -220,7 +220,7 @@ class Acceptor:
         stat[ACTIVE] += 1
         stat[HANDLED] += 1
         c.listening = listening
-        c.start_msec = int(time() * 1000)
+        c.start_msec = monotonic_ns() // 1_000_000
         if type(address) is tuple:
             c.addr_text = address[0].encode()
             c.port = address[1]

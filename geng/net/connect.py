@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from errno import EALREADY, EINPROGRESS, EISCONN
-from time import time
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from geng.errors import ConnectionClosed, GengError, TimedOut
@@ -59,7 +59,7 @@ def connect(
     c.sockaddr = sockaddr
     c.addr_text = sa.text(sockaddr, port=False).encode("utf-8", "surrogateescape")
     c.port = sockaddr[1] if isinstance(sockaddr, tuple) else 0
-    c.start_msec = int(time() * 1000)
+    c.start_msec = monotonic_ns() // 1_000_000
     if not error:
         return c
     try:

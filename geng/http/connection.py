@@ -1,0 +1,546 @@
+"""A client's connection: idle, a request after the other, and how it ends.
+
+nginx: ngx_http_request.c (ngx_http_init_connection … ngx_http_set_keepalive, ngx_http_set_lingering_close)
+
+An idle connection holds no greenlet: the hub calls back when bytes arrive, and a pooled greenlet serves requests until
+there is nothing more to read.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit
+
+from geng.errors import Abandoned, ConnectionClosed
+from geng.hot.http1 import CLOSE, DONE, HOST_KNOWN, NEED_MORE, parse_request
+from geng.http import phases
+from geng.http.body import finish_discard
+from geng.http.filters import ClientGone
+from geng.http.request import Request
+from geng.http.subrequest import wait_for_backgrounds
+from geng.net.connection import READING, REQUESTS, WRITING
+from geng.net.hub import describe
+from geng.wire import proxy_protocol
+
+if TYPE_CHECKING:
+    from geng.http.body import BodyReader
+    from geng.http.conf import CoreLoc, CoreSrv
+    from geng.http.listen import Address
+    from geng.net.connection import Connection
+    from geng.wire.http1 import RequestHead
+
+READ_SIZE = 8192
+LINGERING_SIZE = 4096
+ECONNRESET = 104
+NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class HttpConnection:
+    """What HTTP keeps with a client connection; `c.data`."""
+
+    __slots__ = ("action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_loc", "keepalive_rest",
+                 "proxy_protocol", "reading_body", "request", "request_start", "room", "served", "srv", "ssl", "timed_out",
+                 "wants_proxy_protocol", "worker")  # fmt: skip
+
+    def __init__(self, c: Connection, address: Address) -> None:
+        self.c = c
+        self.address = address
+        self.srv: CoreSrv = address.default
+        self.worker: Any = self.srv.main.worker
+        self.buffer = b""  # received and not consumed
+        self.action = "waiting for request"
+        self.request: Request | None = None
+        self.request_start = 0
+        self.broken = False
+        self.timed_out = False
+        self.reading_body = False
+        self.discarding: BodyReader | None = None
+        self.ssl: Any = None
+        self.proxy_protocol: Any = None
+        self.wants_proxy_protocol = address.proxy_protocol
+        self.keepalive_rest = 0
+        self.keepalive_loc: CoreLoc = self.srv.default  # of the request before
+        self.served = False
+        self.room, self.busy = -1, 0  # of the header buffers, for a pipelined request
+
+    def __repr__(self) -> str:
+        return f"<HttpConnection {self.c!r} {self.action}>"
+
+    # ---- what is received
+
+    def take_buffer(self) -> bytes:
+        """The bytes behind the head that was read last."""
+        data, self.buffer = self.buffer, b""
+        return data
+
+    def give_back(self, data: bytes) -> None:
+        """Bytes that belong to what comes next."""
+        if data:
+            self.buffer = data + self.buffer if self.buffer else data
+
+    # ---- logging
+
+    def doing(self, action: str) -> Any:
+        """A log context in which the connection was *action*."""
+        return Doing(self, action)
+
+    def log_context(self) -> str:
+        """What a log line says after its message (ngx_http_log_error)."""
+        return self.log_text(self.action)
+
+    def log_text(self, action: str) -> str:
+        """The same, with another action."""
+        text = f" while {action}" if action else ""
+        text += f", client: {self.c.addr_text.decode()}"
+        r = self.request
+        if r is None:
+            return f"{text}, server: {self.c.listening.text}"
+        return text + _request_text(r)
+
+
+class Doing:
+    """A log context: a connection and what it was doing."""
+
+    __slots__ = ("_action", "_hc", "number")
+
+    def __init__(self, hc: HttpConnection, action: str) -> None:
+        self._hc = hc
+        self._action = action
+        self.number = hc.c.number
+
+    def log_context(self) -> str:
+        return self._hc.log_text(self._action)
+
+
+class NumberOnly:
+    """A log context that only says which connection it was."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def log_context(self) -> str:
+        return ""
+
+
+def _request_text(r: Request) -> str:
+    main = r.main
+    text = f", server: {_shown(main.srv.server_name)}"
+    line = main.head.request_line
+    if line:
+        text += f', request: "{_shown(line)}"'
+    current = main.current
+    if current is not main:
+        text += f', subrequest: "{_shown(current.uri)}"'
+    upstream = current.upstream
+    if upstream is not None:
+        where = upstream.log_text()
+        if where:
+            text += f', upstream: "{where}"'
+    host = main.head.host
+    if host is not None:
+        text += f', host: "{_shown(host)}"'
+    referer = main.head.referer
+    if referer is not None:
+        text += f', referrer: "{_shown(referer)}"'
+    return text
+
+
+def _shown(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+# ---- in the hub
+
+
+def accepted(c: Connection) -> None:
+    """A connection has come (ngx_http_init_connection)."""
+    hc = HttpConnection(c, c.listening.data.address(c))
+    c.data = hc
+    c.context = hc.log_context
+    if hc.wants_proxy_protocol:
+        hc.action = "reading PROXY protocol"
+    c.on_timeout = _wait_timed_out
+    c.on_drain = _drained
+    c.set_timeout(hc.srv.client_header_timeout)
+    c.reusable(True)
+    c.on_read = _readable
+
+
+def _readable(c: Connection) -> None:
+    """Bytes, or the end, on an idle connection (ngx_http_wait_request_handler, ngx_http_keepalive_handler)."""
+    hc: HttpConnection = c.data
+    try:
+        data = c.recv(READ_SIZE)
+    except ConnectionClosed as error:
+        if not (hc.served and error.error == ECONNRESET):
+            hc.srv.default.log.info("recv() failed", err=error.error, ctx=c)
+        c.close()
+        return
+    if data is None:
+        return
+    if not data:
+        if hc.served:
+            log = hc.srv.default.log
+            log.info(f"client {c.addr_text.decode()} closed keepalive connection", ctx=NumberOnly(c.number))
+        else:
+            hc.srv.default.log.info("client closed connection", ctx=c)
+        c.close()
+        return
+    c.idle = False
+    c.reusable(False)
+    c.on_read = None
+    hc.buffer = hc.buffer + data if hc.buffer else data
+    c.hub.spawn(serve, hc)
+
+
+def _wait_timed_out(c: Connection) -> None:
+    hc: HttpConnection = c.data
+    if hc.served:
+        if hc.keepalive_rest and not hc.worker.exiting:
+            c.idle = True
+            c.reusable(True)
+            c.set_timeout(hc.keepalive_rest)
+            hc.keepalive_rest = 0
+            return
+    else:
+        hc.srv.default.log.info("client timed out", err=110, ctx=c)
+    c.close()
+
+
+def _drained(c: Connection) -> None:
+    c.close()
+
+
+# ---- in a greenlet
+
+
+def serve(hc: HttpConnection) -> None:
+    """Serve requests until the connection is idle or at its end."""
+    c = hc.c
+    try:
+        if hc.wants_proxy_protocol and not _read_proxy_protocol(hc):
+            return
+        while _serve_one(hc):
+            if not hc.buffer:
+                _go_idle(hc)
+                return
+            hc.action = "reading client pipelined request line"
+    except (ClientGone, GreenletExit):
+        c.close()
+    except Exception as error:
+        hc.srv.default.log.alert(f"{describe(error)}", ctx=c)
+        c.close()
+
+
+def _read_proxy_protocol(hc: HttpConnection) -> bool:
+    """Take the PROXY header off the front; False: the connection is closed or waits for its first request."""
+    c = hc.c
+    log = hc.srv.default.log
+    try:
+        hc.proxy_protocol, size = proxy_protocol.read(hc.buffer)
+    except proxy_protocol.BrokenHeader as broken:
+        log.error(broken.message, ctx=c)
+        c.close()
+        return False
+    hc.wants_proxy_protocol = False
+    hc.buffer = hc.buffer[size:]
+    hc.action = "waiting for request"
+    if hc.buffer:
+        return True
+    c.set_timeout(hc.srv.client_header_timeout)
+    c.reusable(True)
+    c.on_read = _readable
+    return False
+
+
+def _serve_one(hc: HttpConnection) -> bool:
+    """Read a request's head and serve it; whether the connection may have another."""
+    c = hc.c
+    address = hc.address
+    buf = hc.buffer
+    hc.srv = address.default
+    hc.request_start = monotonic_ns() // 1_000_000
+    hc.action = "reading client request line"
+    c.requests += 1
+    c.sent = 0
+    stat = c.pool.stat
+    stat[REQUESTS] += 1
+    head = parse_request(buf, 0, -1, address.request_options, hc.room, hc.busy)
+    if head.rc != DONE:
+        r = _read_rest(hc, head)
+        if r is None:
+            return False
+    else:
+        hc.buffer = buf[head.end :] if head.end < len(buf) else b""
+        hc.request = r = Request(c, hc, head)
+        if address.names and head.server:
+            _choose_server(r, head)
+    stat[WRITING] += 1
+    try:
+        hc.action = ""
+        _process(r, head)
+        return _finish(hc, r)
+    finally:
+        stat[WRITING] -= 1
+        hc.request = None
+
+
+def _choose_server(r: Request, head: RequestHead) -> None:
+    srv = r.hc.address.find(head.server, r)
+    if srv is not None and srv is not r.srv:
+        r.srv = srv
+        r.loc = srv.default
+        r.log = r.loc.log
+
+
+def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
+    """The head was not complete with the first bytes: read on. None: there is no request, the connection is closed."""
+    c = hc.c
+    stat = c.pool.stat
+    stat[READING] += 1
+    buf = hc.buffer
+    deadline = hc.request_start + hc.srv.client_header_timeout
+    r: Request | None = None
+    try:
+        while True:
+            rc = head.rc
+            if rc == HOST_KNOWN:
+                hc.request = r = Request(c, hc, head)
+                if head.server:
+                    _choose_server(r, head)
+                head.options = r.srv.options
+                head.feed(buf)
+                continue
+            if rc != NEED_MORE:
+                break
+            if head.line_done:
+                hc.action = "reading client request headers"
+            more = _receive(hc, head, deadline)
+            if more is None:
+                return None
+            buf += more
+            head.feed(buf)
+    finally:
+        stat[READING] -= 1
+    hc.buffer = buf[head.end :] if head.rc == DONE else b""
+    if r is None:
+        hc.request = r = Request(c, hc, head)
+        if hc.address.names and head.server:
+            _choose_server(r, head)
+    else:
+        r.uri, r.args = head.uri, head.args
+    return r
+
+
+def _receive(hc: HttpConnection, head: RequestHead, deadline: int) -> bytes | None:
+    """More of a head; None when it will not come: logged, and the connection is closed."""
+    c = hc.c
+    left = deadline - monotonic_ns() // 1_000_000
+    status = 0
+    data: bytes | None = None
+    log = hc.srv.default.log
+    try:
+        while left > 0:
+            if c.ready or c.wait_read(left):
+                data = c.recv(READ_SIZE)
+                if data is not None:
+                    break
+            left = deadline - monotonic_ns() // 1_000_000
+    except ConnectionClosed as error:
+        log.info("recv() failed", err=error.error, ctx=c)
+        status = 400
+    else:
+        if data:
+            return data
+        if data is None:
+            log.info("client timed out", err=110, ctx=c)
+            status = 408
+        else:
+            log.info("client prematurely closed connection", ctx=c)
+            status = 400
+    hc.request = r = Request(c, hc, head)
+    r.out.status = status
+    hc.broken = True
+    hc.timed_out = status == 408
+    _finish(hc, r)
+    return None
+
+
+def _process(r: Request, head: RequestHead) -> None:
+    """From the head to the end of the answer (ngx_http_process_request)."""
+    hc = r.hc
+    try:
+        for note in head.notes or ():
+            r.log.info(note, ctx=hc.c)
+        if head.rc != DONE:
+            _refuse(r, head)
+            return
+        r.request_length = head.size
+        r.content_length_n = head.content_length_n
+        r.chunked_body = head.chunked
+        connection = head.connection_type
+        if connection == 0:
+            r.keepalive = head.http_version > 10
+        else:
+            r.keepalive = connection != CLOSE
+        r.lingering = r.content_length_n > 0 or r.chunked_body
+        for handler in r.srv.post_read:
+            rc = handler(r)
+            if rc >= 200:
+                phases.finalize(r, rc)
+                return
+        phases.run(r)
+    except ClientGone:
+        hc.broken = True
+    except Abandoned:
+        r.log.info("client prematurely closed connection", ctx=hc.c)
+        phases.terminate(r, 499)
+    except Exception as error:
+        _failed(r, error)
+
+
+def _refuse(r: Request, head: RequestHead) -> None:
+    """A head that cannot be served (ngx_http_process_request_line and …_headers)."""
+    status = head.rc
+    if head.message:
+        level = "error" if status == 500 else "info"
+        r.log.log(level, head.message, ctx=r.hc.doing(_phase_of(head)))
+    r.request_length = len(r.hc.buffer)
+    r.lingering = status == 494 or status == 414 or status == 413
+    phases.use_location(r, r.srv.default)
+    r.keepalive = False
+    phases.finalize(r, status)
+
+
+def _phase_of(head: RequestHead) -> str:
+    return "reading client request headers" if head.line_done else "reading client request line"
+
+
+def _failed(r: Request, error: Exception) -> None:
+    """Something in here is wrong: the client gets a 500, the log the place."""
+    r.log.alert(f"{describe(error)}", ctx=r.c)
+    r.keepalive = False
+    if r.main.header_sent:
+        r.hc.broken = True
+        return
+    try:
+        phases.finalize(r, 500)
+    except Exception as second:
+        r.hc.broken = True
+        if not isinstance(second, ClientGone):
+            r.log.alert(f"{describe(second)}", ctx=r.c)
+
+
+def _finish(hc: HttpConnection, r: Request) -> bool:
+    """The request is over: log it, free it, and decide what becomes of the connection."""
+    c = hc.c
+    loc = r.loc
+    if loc.post_action:
+        _post_action(r, loc)
+    if r.backgrounds:
+        wait_for_backgrounds(r)
+    r.logged = True
+    for log in loc.log_handlers:
+        log(r)
+    if r.cleanups is not None:
+        _clean_up(r)
+    if hc.broken:
+        return _close(hc, loc)
+    if hc.reading_body:
+        r.keepalive = False
+        r.lingering = True
+    if hc.discarding is not None:
+        reader, hc.discarding = hc.discarding, None
+        if r.keepalive and not finish_discard(r, reader):
+            c.close()
+            return False
+    if r.keepalive and (not hc.worker.exiting or loc.keepalive_min_timeout > 0):
+        hc.keepalive_loc = loc
+        hc.room, hc.busy = (r.head.room, r.head.busy) if hc.buffer else (-1, 0)
+        return True
+    pending = hc.buffer or c.ready
+    if loc.lingering_close == 2 or (loc.lingering_close == 1 and (r.lingering or pending)):
+        _linger(hc, loc)
+        return False
+    c.close()
+    return False
+
+
+def _clean_up(r: Request) -> None:
+    cleanups, r.cleanups = r.cleanups, None
+    for cleanup in reversed(cleanups or []):
+        try:
+            cleanup()
+        except Exception as error:
+            r.log.alert(f"{describe(error)}", ctx=r.c)
+
+
+def _post_action(r: Request, loc: CoreLoc) -> None:
+    """Run the location of post_action after the answer (ngx_http_post_action); its output goes nowhere."""
+    r.header_only = True
+    r.post_action = True
+    r.header_sent = False
+    uri = loc.post_action.encode("utf-8", "surrogateescape")
+    try:
+        if uri[:1] == b"/":
+            phases.internal_redirect(r, uri, None)
+        else:
+            phases.named_location(r, uri)
+    except ClientGone:
+        r.hc.broken = True
+    except Exception as error:
+        r.log.alert(f"{describe(error)}", ctx=r.c)
+
+
+def _close(hc: HttpConnection, loc: CoreLoc) -> bool:
+    c = hc.c
+    if hc.timed_out and loc.reset_timedout_connection and not c.closed:
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+    c.close()
+    return False
+
+
+def _go_idle(hc: HttpConnection) -> None:
+    """Wait for the next request without a greenlet (ngx_http_set_keepalive)."""
+    c = hc.c
+    loc = hc.keepalive_loc
+    hc.served = True
+    hc.action = "keepalive"
+    hc.keepalive_rest = 0
+    timeout = loc.keepalive_timeout
+    least = loc.keepalive_min_timeout
+    if least == 0:
+        c.idle = True
+        c.reusable(True)
+    elif timeout > least:
+        hc.keepalive_rest = timeout - least
+        timeout = least
+    c.set_timeout(timeout)
+    c.on_read = _readable
+
+
+def _linger(hc: HttpConnection, loc: CoreLoc) -> None:
+    """Let a client that still sends get its answer: no more from here, and read for a while."""
+    c = hc.c
+    c.shutdown_write()
+    if c.error:
+        c.close()
+        return
+    until = monotonic_ns() // 1_000_000 + loc.lingering_time
+    c.reusable(True)
+    try:
+        while True:
+            left = until - monotonic_ns() // 1_000_000
+            if left <= 0 or not (c.ready or c.wait_read(min(left, loc.lingering_timeout))):
+                break
+            if c.recv(LINGERING_SIZE) == b"":
+                break
+    except ConnectionClosed:
+        pass
+    c.close()

@@ -1,0 +1,341 @@
+"""`listen`: addresses, their sockets and the virtual servers behind each.
+
+nginx: ngx_http_core_module.c (ngx_http_core_listen), ngx_http.c (ngx_http_add_listen, ngx_http_init_listening),
+ngx_inet.c (ngx_parse_url)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from geng.conf.convert import to_bytes
+from geng.core.values import BadValue, parse_sec, parse_size
+from geng.errors import Invalid
+from geng.net import sockaddr as sa
+from geng.net.listen import Listening, ListenOptions
+
+if TYPE_CHECKING:
+    from geng.conf.compiler import Cf
+    from geng.http.conf import CoreSrv
+    from geng.http.script import Regex
+
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+
+@dataclass(slots=True)
+class ListenParameters:
+    """What one `listen` says."""
+
+    options: ListenOptions = field(default_factory=ListenOptions)
+    set: bool = False  # a parameter of the socket itself was given
+    bind: bool = False
+    default_server: bool = False
+    proxy_protocol: bool = False
+
+
+class Address:
+    """One address:port with its servers by name.   nginx: ngx_http_conf_addr_t, ngx_http_virtual_names_t"""
+
+    __slots__ = ("bind", "default", "exact", "has_default", "heads", "names", "parameters", "protocols",
+                 "protocols_changed", "protocols_set", "proxy_protocol", "regexes", "request_options", "servers", "set",
+                 "sockaddr", "tails", "text")  # fmt: skip
+
+    def __init__(self, sockaddr: Any, parameters: ListenParameters, server: CoreSrv) -> None:
+        self.sockaddr = sockaddr
+        self.text = sa.text(sockaddr)
+        self.parameters = parameters
+        self.set = parameters.set
+        self.bind = parameters.bind
+        self.default = server
+        self.has_default = parameters.default_server
+        self.proxy_protocol = parameters.proxy_protocol
+        self.protocols = self.protocols_set = self.protocols_changed = False
+        self.servers = [server]
+        self.names = False  # whether a server must be looked for at all
+        self.exact: dict[bytes, CoreSrv] = {}
+        self.heads: dict[bytes, CoreSrv] = {}  # ".example.com" from *.example.com
+        self.tails: dict[bytes, CoreSrv] = {}  # "www.example." from www.example.*
+        self.regexes: list[tuple[Regex, CoreSrv]] = []
+        self.request_options: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Address {self.text} {len(self.servers)} servers>"
+
+    @property
+    def wildcard(self) -> bool:
+        return sa.is_wildcard(self.sockaddr)
+
+    def find(self, host: bytes, r: Any) -> CoreSrv | None:
+        """The server that has the name *host* (lower case), None for none.   nginx: ngx_http_find_virtual_server"""
+        server = self.exact.get(host)
+        if server is not None:
+            return server
+        if self.heads:
+            at = 0
+            while True:  # the longest first
+                server = self.heads.get(host[at:]) if host[at : at + 1] == b"." else None
+                if server is not None:
+                    return server
+                at = host.find(b".", at + 1)
+                if at < 0:
+                    break
+        if self.tails:
+            at = len(host)
+            while True:
+                at = host.rfind(b".", 0, at)
+                if at < 0:
+                    break
+                server = self.tails.get(host[: at + 1])
+                if server is not None:
+                    return server
+        for regex, server in self.regexes:
+            if regex.exec(r, host):
+                return server
+        return None
+
+
+class Port:
+    """What a listening socket keeps: which address a connection came to decides on its servers."""
+
+    __slots__ = ("addresses", "default")
+
+    def __init__(self, default: Address, others: list[Address]) -> None:
+        self.default = default
+        self.addresses = {address.sockaddr[0]: address for address in others}
+
+    def address(self, c: Any) -> Address:
+        """The Address that connection *c* came to."""
+        if not self.addresses:
+            return self.default
+        return self.addresses.get(c.local_addr()[0], self.default)
+
+
+def parse_address(text: str, default_port: int = 80) -> list[Any]:
+    """The sockaddrs that `listen TEXT` means; raises Invalid with nginx's words for what is wrong."""
+    if text[:5].lower() == "unix:":
+        path = text[5:]
+        if not path:
+            raise Invalid("no path in the unix domain socket")
+        if len(to_bytes(path)) >= 108:
+            raise Invalid("too long path in the unix domain socket")
+        return [path]
+    if text.startswith("["):
+        return [_ipv6(text, default_port)]
+    if "/" in text or "?" in text:
+        raise Invalid("invalid host")
+    host, colon, port = text.partition(":")
+    if not colon and _NUMBER.fullmatch(text):
+        return [("0.0.0.0", _port(text))]
+    if not colon and re.fullmatch(r"\d+", text):
+        raise Invalid("invalid port")
+    number = _port(port) if colon else default_port
+    if host == "*":
+        return [("0.0.0.0", number)]
+    if not host:
+        raise Invalid("no host")
+    return _resolve(host, number)
+
+
+def _port(text: str) -> int:
+    number = int(text) if _NUMBER.fullmatch(text) else 0
+    if not 1 <= number <= 65535:
+        raise Invalid("invalid port")
+    return number
+
+
+def _ipv6(text: str, default_port: int) -> Any:
+    host, closing, rest = text[1:].partition("]")
+    if not closing:
+        raise Invalid("invalid host")
+    if rest and rest[0] != ":":
+        raise Invalid("invalid host")
+    port = _port(rest[1:]) if rest else default_port
+    if not host:
+        raise Invalid("no host")
+    try:
+        return (socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, host)), port, 0, 0)
+    except (OSError, ValueError):
+        raise Invalid("invalid IPv6 address") from None
+
+
+def _resolve(host: str, port: int) -> list[Any]:
+    if re.fullmatch(r"(?:\d{1,3}\.){3}\d{1,3}", host):
+        octets = [int(part) for part in host.split(".")]
+        if max(octets) <= 255:
+            return [(".".join(map(str, octets)), port)]
+    try:
+        found = socket.getaddrinfo(to_bytes(host), None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except (OSError, UnicodeError):
+        raise Invalid("host not found") from None
+    return [
+        (address[0], port, *address[2:])
+        for family, _, _, _, address in found
+        if family in (socket.AF_INET, socket.AF_INET6)
+    ]
+
+
+def _integer(name: str, text: str, word: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise Invalid(f'invalid {name} "{word}"')
+    return int(text)
+
+
+def read_listen(cf: Cf) -> tuple[list[Any], ListenParameters]:
+    """A `listen` directive: its addresses and parameters; raises Invalid."""
+    address, *words = cf.args
+    try:
+        addresses = parse_address(address)
+    except Invalid as invalid:
+        raise Invalid(f'{invalid} in "{address}" of the "listen" directive') from None
+    found = ListenParameters()
+    for word in words:
+        _parameter(cf, found, word)
+    return list(dict.fromkeys(addresses)), found
+
+
+def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
+    name, equals, text = word.partition("=")
+    changes: dict[str, Any] = {}
+    if word in ("default_server", "default"):
+        found.default_server = True
+        return
+    if word == "proxy_protocol":
+        found.proxy_protocol = True
+        return
+    if word in ("ssl", "http2", "quic"):
+        raise Invalid(f'the "{word}" parameter of "listen" is not supported by geng yet')
+    if name == "accept_filter" and equals:
+        cf.warn_level("emerg", f'accept filters "{word}" are not supported on this platform, ignored')
+        return
+    if word == "bind":
+        pass
+    elif name in ("backlog", "fastopen") and equals:
+        number = _integer(name, text, word)
+        if name == "backlog" and number == 0:
+            raise Invalid(f'invalid backlog "{word}"')
+        changes[name] = number
+    elif name in ("rcvbuf", "sndbuf") and equals:
+        try:
+            changes[name] = parse_size(text)
+        except BadValue:
+            raise Invalid(f'invalid {name} "{word}"') from None
+    elif word == "deferred":
+        changes["deferred"] = True
+    elif name == "ipv6only" and equals and text[:1] == "o":
+        if text not in ("on", "off"):
+            raise Invalid(f'invalid ipv6only flags "{text}"')
+        changes["ipv6only"] = text == "on"
+    elif word == "reuseport":
+        changes["reuseport"] = True
+    elif word == "multipath":
+        changes["protocol"] = 262  # IPPROTO_MPTCP
+    elif name == "so_keepalive" and equals:
+        changes = _so_keepalive(text)
+    else:
+        raise Invalid(f'invalid parameter "{word}"')
+    found.set = found.bind = True
+    found.options = replace(found.options, **changes)
+
+
+def _so_keepalive(text: str) -> dict[str, Any]:
+    if text in ("on", "off"):
+        return {"keepalive": text == "on"}
+    idle, _, rest = text.partition(":")
+    interval, _, count = rest.partition(":")
+    try:
+        values = (
+            parse_sec(idle) if idle else 0,
+            parse_sec(interval) if interval else 0,
+            _integer("so_keepalive", count, text) if count else 0,
+        )
+    except (BadValue, Invalid):
+        values = (0, 0, 0)
+    if not any(values):
+        raise Invalid(f'invalid so_keepalive value: "{text}"')
+    return {"keepalive": True, "keepidle": values[0], "keepintvl": values[1], "keepcnt": values[2]}
+
+
+def default_listen() -> tuple[list[Any], ListenParameters]:
+    """What a server without `listen` listens to."""
+    return [("0.0.0.0", 80 if os.getuid() == 0 else 8000)], ListenParameters()
+
+
+class Ports:
+    """All addresses of the http block, by family and port, in order of the configuration."""
+
+    def __init__(self) -> None:
+        self.ports: dict[tuple[int, int], list[Address]] = {}
+
+    def add(self, cf: Cf, server: CoreSrv, sockaddr: Any, parameters: ListenParameters) -> None:
+        """nginx: ngx_http_add_listen; raises Invalid."""
+        port = sockaddr[1] if isinstance(sockaddr, tuple) else 0
+        addresses = self.ports.setdefault((sa.family(sockaddr), port), [])
+        for address in addresses:
+            if address.sockaddr == sockaddr:
+                _join(cf, address, server, parameters)
+                return
+        addresses.append(Address(sockaddr, parameters, server))
+
+    def all(self) -> list[Address]:
+        return [address for addresses in self.ports.values() for address in addresses]
+
+    def listenings(self, handler: Any) -> list[Listening]:
+        """The sockets to open: with *:port bound, other addresses of that port need none unless they say `bind`."""
+        made = []
+        for addresses in self.ports.values():
+            ordered = sorted(addresses, key=lambda a: (a.wildcard, not a.bind))
+            by_wildcard = ordered[-1].wildcard
+            if by_wildcard:
+                ordered[-1].bind = True
+            joined = [a for a in ordered if by_wildcard and not a.bind]
+            for address in ordered:
+                if by_wildcard and not address.bind:
+                    continue
+                others = joined if address.wildcard else []
+                listening = Listening(address.sockaddr, address.parameters.options, handler)
+                listening.data = Port(address, others)
+                made.append(listening)
+        return made
+
+
+def _join(cf: Cf, address: Address, server: CoreSrv, parameters: ListenParameters) -> None:
+    """One more server on an address (nginx: ngx_http_add_addresses)."""
+    if server in address.servers:
+        raise Invalid(f"a duplicate listen {address.text}")
+    address.servers.append(server)
+    before = address.proxy_protocol
+    if parameters.set:
+        if address.set:
+            raise Invalid(f"duplicate listen options for {address.text}")
+        address.parameters, address.set, address.bind = parameters, True, parameters.bind
+    if parameters.default_server:
+        if address.has_default:
+            raise Invalid(f"a duplicate default server for {address.text}")
+        address.has_default = True
+        address.default = server
+    _join_protocols(cf, address, parameters, before)
+
+
+def _join_protocols(cf: Cf, address: Address, parameters: ListenParameters, before: bool) -> None:
+    """proxy_protocol given by some servers only: it holds for all, with a warning where they contradict."""
+    now = parameters.proxy_protocol
+    redefined = False
+    if now and not before:
+        redefined = (address.set and not parameters.set) or address.protocols_changed
+        address.protocols, address.protocols_changed = before, True
+    elif before and not now:
+        redefined = parameters.set or (address.protocols_set and now != address.protocols)
+        address.protocols, address.protocols_changed = now, True
+    else:
+        redefined = (parameters.set and address.protocols_changed) or (
+            address.protocols_set and now != address.protocols
+        )
+        address.protocols = now
+    address.protocols_set = True
+    if redefined:
+        cf.warn(f"protocol options redefined for {address.text}")
+    address.proxy_protocol = now or before

@@ -1,0 +1,368 @@
+"""The end of the filter chain: the head becomes bytes, the body gets its coding, and both go to the client.
+
+nginx: ngx_http_header_filter_module.c, ngx_http_chunked_filter_module.c, ngx_http_write_filter_module.c
+The head waits for the first bytes of the body, so that a small answer is one system call.
+"""
+
+from __future__ import annotations
+
+from os import pread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from geng.core import clock
+from geng.errors import ConnectionClosed, TimedOut
+from geng.hot.dates import http_time
+from geng.hot.http1 import HEAD
+from geng.http.filters import ClientGone, FileSlice, Parts, Writer
+from geng.wire.http1 import last_chunk, status_line
+
+if TYPE_CHECKING:
+    from geng.http.conf import CoreLoc
+    from geng.http.request import Request
+    from geng.net.connection import Connection
+
+KEEP_ALIVE_LINE = b"Connection: keep-alive\r\n"
+CLOSE_LINE = b"Connection: close\r\n"
+CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
+READ_SIZE = 65536
+
+_dated: dict[bytes, tuple[bytes, bytes]] = {}  # Server line -> (time, Server and Date lines)
+
+
+def server_and_date(server: bytes) -> bytes:
+    """The two lines that every response begins with, made once a second."""
+    now = clock.http_time()
+    known = _dated.get(server)
+    if known is None or known[0] is not now:
+        known = _dated[server] = (now, b"%sDate: %s\r\n" % (server, now))
+    return known[1]
+
+
+def output(r: Request) -> Writer:
+    """The last filter: decide on the coding and the connection, write the head, give the writer for the body."""
+    r.header_sent = True
+    out = r.out
+    loc = r.loc
+    status = out.status
+    version = r.head.http_version
+    if version < 10:
+        return Output(r, b"")
+    if r.head.method_id == HEAD and r.method_id == HEAD:
+        r.header_only = True
+    chunked = False
+    if status >= 200 and status != 304 and status != 204 and r.method_id != HEAD:
+        if out.content_length < 0 or out.expect_trailers:
+            if version < 11:
+                r.keepalive = False
+            elif loc.chunked_transfer_encoding:
+                out.content_length = -1
+                chunked = True
+            elif out.content_length < 0:
+                r.keepalive = False
+    if r.keepalive and r.hc.worker.exiting:
+        r.keepalive = False
+    if status == 304:
+        r.header_only = True
+    elif status == 204 and not out.line:
+        r.header_only = True
+        out.content_type = b""
+        out.content_length = out.last_modified = -1
+        out.last_modified_text = b""
+    head = _head(r, out, loc, status, chunked)
+    r.header_size = len(head)
+    if r.header_only:
+        writer: Output = HeadOnly(r, head)
+        writer.end()
+        return writer
+    if chunked:
+        return ChunkedOutput(r, head)
+    return Output(r, head)
+
+
+def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> bytes:
+    lines = [status_line(status, out.line)]
+    if out.server is None:
+        if out.date is None:
+            lines.append(server_and_date(loc.server_line))
+        else:
+            lines.append(b"%sDate: %s\r\n" % (loc.server_line, out.date))
+    else:
+        lines.append(b"Server: %s\r\nDate: %s\r\n" % (out.server, out.date or clock.http_time()))
+    if out.content_type:
+        if out.charset:
+            out.content_type += b"; charset=" + out.charset
+            out.charset = b""
+        lines.append(b"Content-Type: %s\r\n" % out.content_type)
+    if out.content_length >= 0:
+        lines.append(b"Content-Length: %d\r\n" % out.content_length)
+    if out.last_modified_text and status in (200, 206, 304):
+        lines.append(b"Last-Modified: %s\r\n" % out.last_modified_text)
+    elif out.last_modified >= 0:
+        if status in (200, 206, 304):
+            lines.append(b"Last-Modified: %s\r\n" % http_time(out.last_modified))
+        else:
+            out.last_modified = -1
+    if out.location:
+        if loc.absolute_redirect and out.location[:1] == b"/":
+            out.location = absolute(r, loc, out.location)
+        lines.append(b"Location: %s\r\n" % out.location)
+    if chunked:
+        lines.append(CHUNKED_LINE)
+    if status == 101:
+        lines.append(b"Connection: upgrade\r\n")
+    elif r.keepalive:
+        lines.append(KEEP_ALIVE_LINE)
+        if loc.keepalive_header:
+            lines.append(b"Keep-Alive: timeout=%d\r\n" % loc.keepalive_header)
+    else:
+        lines.append(CLOSE_LINE)
+    if out.vary and loc.gzip_vary:
+        lines.append(b"Vary: Accept-Encoding\r\n")
+    if out.etag:
+        lines.append(b"ETag: %s\r\n" % out.etag)
+    if out.content_encoding:
+        lines.append(b"Content-Encoding: %s\r\n" % out.content_encoding)
+    for name, value in out.headers:
+        lines.append(b"%s: %s\r\n" % (name, value))
+    if out.passed is not None:
+        out.passed.write_client(lines, out.hidden)
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def absolute(r: Request, loc: CoreLoc, location: bytes) -> bytes:
+    """A local location as an absolute one, by absolute_redirect, server_name_in_redirect and port_in_redirect."""
+    c = r.c
+    local = c.local_addr()
+    port = local[1] if isinstance(local, tuple) else 0
+    if loc.server_name_in_redirect:
+        host = r.srv.server_name
+    elif r.server_name_asked:
+        host = r.server_name_asked
+    elif isinstance(local, tuple):
+        host = local[0].encode()
+        if b":" in host:
+            host = b"[%s]" % host
+    else:
+        host = b"unix:" + (local if isinstance(local, bytes) else str(local).encode())
+    schema = b"https" if r.hc.ssl else b"http"
+    if not loc.port_in_redirect or port == (443 if r.hc.ssl else 80):
+        port = 0
+    return b"%s://%s:%d%s" % (schema, host, port, location) if port else b"%s://%s%s" % (schema, host, location)
+
+
+class Output(Writer):
+    """A body of known length, or one that ends with the connection."""
+
+    __slots__ = ("c", "held", "held_size", "loc", "r")
+
+    def __init__(self, r: Request, head: bytes) -> None:
+        self.r = r
+        self.c = r.c
+        self.loc = r.loc
+        self.held: list[Any] = [head] if head else []
+        self.held_size = len(head)
+
+    def write(self, parts: Parts, flush: bool = False) -> None:
+        held = self.held
+        size = self.held_size
+        for part in parts:
+            n = len(part)
+            if n:
+                held.append(part)
+                size += n
+        if size and (flush or size >= self.loc.postpone_output):
+            self.held = []
+            self.held_size = 0
+            self.send(held)
+        else:
+            self.held_size = size
+
+    def end(self) -> None:
+        held = self.held
+        if held:
+            self.held = []
+            self.held_size = 0
+            self.send(held)
+        if self.r.pushing:
+            self.uncork()
+
+    def abort(self) -> None:
+        """What was written goes out, and the connection will be closed before the body is complete."""
+        self.r.keepalive = False
+        self.write((), True)
+
+    def splice_target(self) -> Connection | None:
+        if self.rate() or self.r.hc.ssl:
+            return None
+        self.write((), True)
+        return self.c
+
+    def spliced(self, n: int) -> None:
+        self.c.sent += n
+
+    def rate(self) -> int:
+        """Bytes per second that this response may take, 0 for no limit."""
+        r = self.r
+        if r.limit_rate is None:
+            if self.loc.limit_rate is None:
+                return 0
+            r.limit_rate = self.loc.limit_rate(r)
+        return r.limit_rate
+
+    def send(self, parts: list[Any]) -> None:
+        """All of *parts* to the client, waiting as long as it makes progress; raises ClientGone."""
+        r = self.r
+        try:
+            if r.limit_rate is not None or self.loc.limit_rate is not None:
+                rate = self.rate()
+                if rate:
+                    self.send_slowly(parts, rate)
+                    return
+            for part in parts:
+                if type(part) is FileSlice:
+                    self.send_files(parts)
+                    return
+            self.c.send(parts, self.loc.send_timeout)
+        except ConnectionClosed as error:
+            self.gone(error)
+        except TimedOut:
+            self.timed_out()
+
+    def gone(self, error: ConnectionClosed) -> None:
+        r = self.r
+        r.keepalive = False
+        r.hc.broken = True
+        if error.error:
+            r.log.info(f"{error.call} failed", err=error.error, ctx=r.hc.doing("sending to client"))
+        else:
+            r.log.alert("a file is shorter than it was while sending to client", ctx=r.c)
+        raise ClientGone from None
+
+    def timed_out(self) -> None:
+        r = self.r
+        r.keepalive = False
+        r.hc.broken = True
+        r.hc.timed_out = True
+        r.log.info("client timed out", err=110, ctx=r.hc.doing("sending response to client"))
+        raise ClientGone from None
+
+    def send_files(self, parts: list[Any]) -> None:
+        """Parts of which some are in files: by sendfile where the location has it on."""
+        c, loc = self.c, self.loc
+        timeout = loc.send_timeout
+        before: list[Any] = []
+        for part in parts:
+            if type(part) is not FileSlice:
+                before.append(part)
+            elif not loc.sendfile or self.r.hc.ssl:
+                self.send_read(before, part)
+                before = []
+            else:
+                if loc.tcp_nopush and not self.r.pushing and before:
+                    self.r.pushing = True
+                    c.set_cork(True)
+                if before:
+                    c.send(before, timeout)
+                    before = []
+                chunk = loc.sendfile_max_chunk or part.length
+                offset, left = part.offset, part.length
+                while left > 0:
+                    n = min(chunk, left)
+                    c.sendfile(part.fd, offset, n, timeout)
+                    offset += n
+                    left -= n
+        if before:
+            c.send(before, timeout)
+
+    def send_read(self, before: list[Any], part: FileSlice) -> None:
+        """A file's bytes through memory (sendfile off), the first piece together with what stands before it."""
+        offset, left = part.offset, part.length
+        size = self.loc.output_buffer_size
+        while left > 0:
+            data = pread(part.fd, min(left, size), offset)
+            if not data:
+                raise ConnectionClosed(0, "pread()")
+            before.append(data)
+            self.c.send(before, self.loc.send_timeout)
+            before = []
+            offset += len(data)
+            left -= len(data)
+
+    def uncork(self) -> None:
+        self.r.pushing = False
+        if not self.c.closed:
+            self.c.set_cork(False)
+            if self.loc.tcp_nodelay:
+                self.c.set_nodelay()
+
+    def send_slowly(self, parts: list[Any], rate: int) -> None:
+        """limit_rate: so much per second, after limit_rate_after bytes (ngx_http_write_filter)."""
+        r, c = self.r, self.c
+        after = r.limit_rate_after
+        if after is None:
+            value = self.loc.limit_rate_after
+            after = r.limit_rate_after = value(r) if value is not None else 0
+        hub = c.hub
+        start = r.start_msec / 1000
+        for part in parts:
+            offset, left = 0, len(part)
+            while left > 0:
+                limit = int(rate * (int(monotonic()) - int(start) + 1)) - (c.sent - after)
+                if limit <= 0:
+                    hub.sleep(-limit * 1000 / rate + 1)
+                    if c.closed:
+                        raise ConnectionClosed(0, "send()")
+                    continue
+                n = min(left, limit)
+                if type(part) is FileSlice:
+                    self.send_files([FileSlice(part.fd, part.offset + offset, n)])
+                else:
+                    c.send((memoryview(part)[offset : offset + n],), self.loc.send_timeout)
+                offset += n
+                left -= n
+                if left > 0:
+                    hub.sleep(n * 1000 / rate)
+
+
+class ChunkedOutput(Output):
+    """A body in chunks."""
+
+    __slots__ = ()
+
+    def write(self, parts: Parts, flush: bool = False) -> None:
+        size = 0
+        for part in parts:
+            size += len(part)
+        if size:
+            parts = (b"%x\r\n" % size, *parts, b"\r\n")
+        Output.write(self, parts, flush)
+
+    def end(self) -> None:
+        trailers = self.r.out.trailers
+        self.held.append(last_chunk(trailers) if trailers else b"0\r\n\r\n")
+        Output.end(self)
+
+    def splice_target(self) -> Connection | None:
+        return None
+
+
+class HeadOnly(Output):
+    """No body follows this head, whatever the handler writes."""
+
+    __slots__ = ()
+
+    def write(self, parts: Parts, flush: bool = False) -> None:
+        pass
+
+    def splice_target(self) -> Connection | None:
+        return None
+
+
+def early_hints(r: Request, lines: list[tuple[bytes, bytes]]) -> None:
+    """A 103 before the response (ngx_http_early_hints_filter)."""
+    if r.main is not r or r.head.http_version < 11 or not lines or r.header_sent:
+        return
+    parts = [b"HTTP/1.1 103 Early Hints\r\n", *(b"%s: %s\r\n" % line for line in lines), b"\r\n"]
+    Output(r, b"".join(parts)).end()

@@ -1,0 +1,110 @@
+"""Subrequests: another URI served as a part of a request, its body into the request's own, into memory or nowhere.
+
+nginx: ngx_http_core_module.c (ngx_http_subrequest)
+They run at once, in the greenlet of their parent; background ones in another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from greenlet import getcurrent
+
+from geng.errors import GengError
+from geng.http import phases
+from geng.http.request import MAX_URI_CHANGES, Request
+
+if TYPE_CHECKING:
+    from geng.http.module import Handler
+
+
+class SubrequestsCycle(GengError):
+    """Too many subrequests of one request (already logged)."""
+
+
+def make(
+    r: Request, uri: bytes, args: bytes = b"", *, memory: bool = False, background: bool = False, clone: bool = False
+) -> Request:
+    """A subrequest of *r*, not started. *clone*: with r's method and body. Raises SubrequestsCycle."""
+    main = r.main
+    if main.subrequests <= 1 or r.depth >= main.subrequests:
+        shown = uri.decode("utf-8", "surrogateescape")
+        r.log.error(f'subrequests cycle while processing "{shown}"', ctx=r.c)
+        raise SubrequestsCycle
+    main.subrequests -= 1
+    sub = Request(r.c, r.hc, r.head)
+    sub.main = main
+    sub.parent = r
+    sub.depth = r.depth + 1
+    sub.srv = r.srv
+    sub.loc = r.srv.default
+    sub.log = sub.loc.log
+    sub.vars = r.vars
+    sub.uri = uri
+    sub.args = args
+    sub.internal = True
+    sub.valid_unparsed_uri = False
+    sub.expect_tested = True
+    sub.body = r.body
+    sub.discarded = r.discarded
+    sub.start_msec = r.start_msec
+    sub.uri_changes = MAX_URI_CHANGES + 1
+    sub.content_length_n = r.content_length_n
+    sub.chunked_body = r.chunked_body
+    sub.method_name = r.method if clone else b"GET"
+    sub.memory = [] if memory else None
+    sub.background = background
+    return sub
+
+
+def run(sub: Request, handler: Handler | None = None) -> Request:
+    """Serve *sub* to its end, by its location or by *handler*."""
+    main = sub.main
+    before, main.current = main.current, sub
+    try:
+        if handler is None:
+            phases.use_location(sub, sub.loc)
+            phases.run(sub)
+        else:
+            phases.finalize(sub, handler(sub))
+    finally:
+        main.current = before
+        end(sub)
+    return sub
+
+
+def end(sub: Request) -> None:
+    """*sub* is over: log it where the location wants that; its cleanups go to the main request."""
+    if sub.loc.log_subrequest and not sub.logged:
+        for log in sub.loc.log_handlers:
+            log(sub)
+    sub.logged = True
+    if sub.cleanups is not None:
+        for cleanup in sub.cleanups:
+            sub.main.on_end(cleanup)
+        sub.cleanups = None
+
+
+def start_background(sub: Request) -> None:
+    """Serve *sub* in a greenlet of its own; the main request does not end before it."""
+    main = sub.main
+    main.backgrounds += 1
+
+    def work() -> None:
+        try:
+            run(sub)
+        finally:
+            main.backgrounds -= 1
+            waiting = main.waits_for_backgrounds
+            if main.backgrounds == 0 and waiting is not None:
+                main.waits_for_backgrounds = None
+                sub.c.hub.call_soon(waiting.switch)
+
+    sub.c.hub.spawn(work)
+
+
+def wait_for_backgrounds(r: Request) -> None:
+    """Park until the background subrequests of *r* are over."""
+    if r.backgrounds:
+        r.waits_for_backgrounds = getcurrent()
+        r.c.hub.park()

@@ -1,0 +1,37 @@
+"""The HTTP modules, in nginx's order (auto/modules): phases and filters run from the last to the first."""
+
+from __future__ import annotations
+
+from geng.http.block import HttpServers
+from geng.http.conf import CoreLoc, CoreMain, CoreSrv
+from geng.http.module import Module
+from geng.modules.http import (
+    upstream,
+    upstream_hash,
+    upstream_ip_hash,
+    upstream_keepalive,
+    upstream_least_conn,
+    upstream_random,
+    upstream_zone,
+)
+
+core = Module(name="http_core", confs=(HttpServers, CoreMain, CoreSrv, CoreLoc))
+
+HTTP_MODULES: tuple[Module, ...] = (
+    core,
+    # -- log, which runs when a request is over
+    upstream.module,
+    # -- filters at the end of the chain
+    # -- handlers of content
+    # -- handlers of access
+    # -- variables
+    # -- handlers that talk to backends
+    # -- balancers
+    upstream_hash.module,
+    upstream_ip_hash.module,
+    upstream_least_conn.module,
+    upstream_random.module,
+    upstream_keepalive.module,
+    upstream_zone.module,
+    # -- filters of content
+)
