@@ -16,8 +16,8 @@ from geng.errors import ConfigError
 COMMAND_LINE = "command line"
 """The file that `-g` counts as: errors then end with `in command line`, without a line."""
 
-DEEPEST = 200
-"""How far files may include each other. nginx ends a circle when it has no descriptor left for another file."""
+DEEPEST = 64
+"""How far files may include each other: nginx ends a circle when it has no descriptor left for another file."""
 
 
 class Sources:

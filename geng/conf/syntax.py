@@ -5,7 +5,7 @@ nginx: ngx_conf_file.c (ngx_conf_parse). The language is grammar/nginx.lark, whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -78,12 +78,18 @@ def parse(data: bytes, filename: str, *, parameter: bool = False) -> list[Row]:
 
 
 def _of_parameter(rows: list[Row]) -> list[Row]:
-    for i, row in enumerate(rows):
-        if isinstance(row, Fault) and row.message == END_IN_DIRECTIVE:
-            return [*rows[:i], Fault(END_OF_PARAMETER, row.file, row.line)]
-        if isinstance(row, Node) and (row.block is not None or row.raw is not None):
-            return [*rows[:i], Fault(BLOCK_IN_PARAMETER, row.file, row.line)]
-    return rows
+    """*rows* as nginx reads them from the command line: without lines, which it does not report there."""
+    read: list[Row] = []
+    for row in rows:
+        if isinstance(row, Fault):
+            message = END_OF_PARAMETER if row.message == END_IN_DIRECTIVE else row.message
+            read.append(Fault(message, row.file, 0))
+        elif row.block is not None or row.raw is not None:
+            read.append(Fault(BLOCK_IN_PARAMETER, row.file, 0))
+            break
+        else:
+            read.append(replace(row, line=0, end_line=0))
+    return read
 
 
 class Builder:
