@@ -85,14 +85,8 @@ class Command:
 
 
 @dataclass(slots=True)
-class directive:  # noqa: N801 - reads as a declaration
-    """One directive on one line: `buffering: bool = directive("proxy_buffering", HSL, flag, default=True)`.
-
-    *convert* takes `(cf, *words)` when it has the attribute `takes_cf`, else `(*words)`, and returns the value;
-    it raises Invalid (nginx's words, without the place) for what it refuses. *contexts* are the bits of
-    geng.conf.tables. With *repeat*, values are gathered into a list; else a second one `is duplicate`, unless *convert*
-    has the attribute `extends` (it then takes `have=`, the first one's value or None, and always *cf*).
-    """
+class Directive:
+    """What directive() declares."""
 
     name: str
     contexts: int
@@ -119,6 +113,24 @@ class directive:  # noqa: N801 - reads as a declaration
         setattr(conf, attr, value)
 
 
+def directive(
+    name: str,
+    contexts: int,
+    convert: Callable[..., Any],
+    default: Any = UNSET,
+    merge: Merge = inherit,
+    repeat: bool = False,
+) -> Any:
+    """One directive on one line: `buffering: bool = directive("proxy_buffering", HSL, flag, default=True)`.
+
+    *convert* takes `(cf, *words)` when it has the attribute `takes_cf`, else `(*words)`, and returns the value;
+    it raises Invalid (nginx's words, without the place) for what it refuses. *contexts* are the bits of
+    geng.conf.tables. With *repeat*, values are gathered into a list; else a second one `is duplicate`, unless *convert*
+    has the attribute `extends` (it then takes `have=`, the first one's value or None, and always *cf*).
+    """
+    return Directive(name, contexts, convert, default, merge, repeat)
+
+
 @dataclass(slots=True)
 class command:  # noqa: N801 - a decorator
     """A directive whose setter does more than fill one field: decorates `def name(self, cf): ...`.
@@ -137,11 +149,16 @@ class command:  # noqa: N801 - a decorator
 
 
 @dataclass(slots=True)
-class value:  # noqa: N801 - reads as a declaration
-    """A field that several directives fill or that is derived: a default and a merge rule, no directive."""
+class Field:
+    """What value() declares."""
 
-    default: Any = UNSET
-    merge: Merge = inherit
+    default: Any
+    merge: Merge
+
+
+def value(default: Any = UNSET, merge: Merge = inherit) -> Any:
+    """A field that several directives fill or that is derived: a default and a merge rule, no directive."""
+    return Field(default, merge)
 
 
 class Conf:
@@ -163,11 +180,11 @@ class Conf:
         cls.fields = dict(getattr(cls, "fields", {}))
         cls.commands = dict(getattr(cls, "commands", {}))
         for attr, declared in list(vars(cls).items()):
-            if isinstance(declared, directive):
+            if isinstance(declared, Directive):
                 declared.attr = attr
                 cls.fields[attr] = (declared.default, declared.merge)
                 cls.commands[declared.name] = Command(declared.name, declared.contexts, declared.set, attr)
-            elif isinstance(declared, value):
+            elif isinstance(declared, Field):
                 cls.fields[attr] = (declared.default, declared.merge)
             elif isinstance(declared, command):
                 cls.commands[declared.name] = Command(

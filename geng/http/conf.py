@@ -37,7 +37,7 @@ from geng.wire.http1 import RequestOptions
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
     from geng.core.log import Log
-    from geng.http.module import Filter, Handler, HandlerLink
+    from geng.http.module import Handler, HandlerLink
     from geng.http.request import Request
     from geng.http.script import Variables
 
@@ -49,7 +49,7 @@ UNLIMITED = (1 << 63) - 1
 
 DEFAULT_TYPES = {b"html": b"text/html", b"gif": b"image/gif", b"jpg": b"image/jpeg"}
 
-METHOD_NAMES = ("GET HEAD POST PUT DELETE MKCOL COPY MOVE OPTIONS PROPFIND PROPPATCH LOCK UNLOCK PATCH").split()
+METHOD_NAMES = tuple("GET HEAD POST PUT DELETE MKCOL COPY MOVE OPTIONS PROPFIND PROPPATCH LOCK UNLOCK PATCH".split())  # noqa: SIM905
 
 KEEPALIVE_DISABLE = {"none": 1, "msie6": 2, "safari": 4}
 GZIP_PROXIED = {"off": 1, "expired": 2, "no-cache": 4, "no-store": 8, "private": 16, "no_last_modified": 32,
@@ -67,7 +67,7 @@ def pool_size(text: str) -> int:
 
 
 class CoreMain(Conf, level=Level.MAIN):
-    """The http block. Sizes of nginx's hash tables are checked and have no effect: the tables here grow by themselves."""
+    """The http block. Sizes of nginx's hash tables have no effect: the tables here grow by themselves."""
 
     variables_hash_max_size: int = directive("variables_hash_max_size", HTTP, num, default=1024)
     variables_hash_bucket_size: int = directive("variables_hash_bucket_size", HTTP, num, default=64)
@@ -101,7 +101,7 @@ class CoreSrv(Conf, level=Level.SERVER):
     ignore_invalid_headers: bool = directive("ignore_invalid_headers", HS, flag, default=True)
     merge_slashes: bool = directive("merge_slashes", HS, flag, default=True)
     underscores_in_headers: bool = directive("underscores_in_headers", HS, flag, default=False)
-    client_body_early_read: list[Value] | None = directive(
+    client_body_early_read: tuple[Any, ...] | None = directive(
         "client_body_early_read", HS, predicates, default=None
     )
 
@@ -407,7 +407,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
         node = cf.node
         for row in cf.rows(block or []):
             if row.block is not None:
-                raise cf.error(f'unexpected "{{"')
+                raise cf.error('unexpected "{"')
             kind = to_bytes(row.name)
             for word in row.args:
                 self._add_type(cf, to_bytes(word).lower(), kind)

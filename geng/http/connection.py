@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit
 
+from geng.conf.convert import holds
 from geng.errors import Abandoned, ConnectionClosed
 from geng.hot.http1 import CLOSE, DONE, HOST_KNOWN, NEED_MORE, parse_request
 from geng.http import phases
 from geng.http.body import finish_discard
 from geng.http.filters import ClientGone
+from geng.http.module import OK
 from geng.http.request import Request
 from geng.http.subrequest import wait_for_backgrounds
 from geng.net.connection import READING, REQUESTS, WRITING
@@ -42,9 +44,11 @@ NO_LINGER = struct.pack("ii", 1, 0)
 class HttpConnection:
     """What HTTP keeps with a client connection; `c.data`."""
 
-    __slots__ = ("action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_loc", "keepalive_rest",
-                 "proxy_protocol", "reading_body", "request", "request_start", "room", "served", "srv", "ssl", "timed_out",
-                 "wants_proxy_protocol", "worker")  # fmt: skip
+    __slots__ = (
+        "action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_loc", "keepalive_rest",
+        "proxy_protocol", "reading_body", "request", "request_start", "room", "served", "srv", "ssl", "timed_out",
+        "wants_proxy_protocol", "worker",
+    )  # fmt: skip
 
     def __init__(self, c: Connection, address: Address) -> None:
         self.c = c
@@ -292,7 +296,7 @@ def _serve_one(hc: HttpConnection) -> bool:
 
 
 def _choose_server(r: Request, head: RequestHead) -> None:
-    srv = r.hc.address.find(head.server, r)
+    srv = r.hc.address.find(head.server or b"", r)
     if srv is not None and srv is not r.srv:
         r.srv = srv
         r.loc = srv.default
@@ -390,6 +394,11 @@ def _process(r: Request, head: RequestHead) -> None:
         else:
             r.keepalive = connection != CLOSE
         r.lingering = r.content_length_n > 0 or r.chunked_body
+        if r.srv.client_body_early_read is not None and holds(r.srv.client_body_early_read, r):
+            rc = _read_early(r)
+            if rc != OK:
+                phases.finalize(r, rc)
+                return
         for handler in r.srv.post_read:
             rc = handler(r)
             if rc >= 200:
@@ -403,6 +412,13 @@ def _process(r: Request, head: RequestHead) -> None:
         phases.terminate(r, 499)
     except Exception as error:
         _failed(r, error)
+
+
+def _read_early(r: Request) -> int:
+    """client_body_early_read: the body before anything else (ngx_http_read_early_body)."""
+    if phases.body_too_large(r):
+        return 413
+    return r.read_body()
 
 
 def _refuse(r: Request, head: RequestHead) -> None:

@@ -209,7 +209,7 @@ def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
     if word in ("ssl", "http2", "quic"):
         raise Invalid(f'the "{word}" parameter of "listen" is not supported by geng yet')
     if name == "accept_filter" and equals:
-        cf.warn_level("emerg", f'accept filters "{word}" are not supported on this platform, ignored')
+        cf.log("emerg", f'accept filters "{word}" are not supported on this platform, ignored')
         return
     if word == "bind":
         pass

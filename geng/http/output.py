@@ -10,6 +10,7 @@ from os import pread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from geng.conf.convert import holds
 from geng.core import clock
 from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.dates import http_time
@@ -362,7 +363,9 @@ class HeadOnly(Output):
 
 def early_hints(r: Request, lines: list[tuple[bytes, bytes]]) -> None:
     """A 103 before the response (ngx_http_early_hints_filter)."""
-    if r.main is not r or r.head.http_version < 11 or not lines or r.header_sent:
+    if r.main is not r or r.head.http_version < 11 or not lines or r.header_sent or r.post_action:
+        return
+    if r.loc.early_hints is None or not holds(r.loc.early_hints, r):
         return
     parts = [b"HTTP/1.1 103 Early Hints\r\n", *(b"%s: %s\r\n" % line for line in lines), b"\r\n"]
     Output(r, b"".join(parts)).end()

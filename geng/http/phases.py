@@ -14,7 +14,7 @@ from geng.hot.uri import escape_uri
 from geng.http import special
 from geng.http.filters import below_postpone, chain, subrequest_sink
 from geng.http.location import REDIRECT, find
-from geng.http.module import CLOSE, DECLINED, DONE, ERROR, OK, Handler, Module, Phase
+from geng.http.module import CLOSE, DECLINED, DONE, ERROR, OK, Filter, Handler, Module, Phase
 from geng.http.output import output
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def _link_location(loc: CoreLoc, modules: Sequence[Module]) -> None:
     loc.log_handlers = _linked(loc, modules, Phase.LOG)
     tail = b"<hr><center>%s</center>\r\n</body>\r\n</html>\r\n"
     loc.page_tail = tail % loc.product
-    upper, lower = [], []
+    upper: list[Filter] = []
+    lower: list[Filter] = []
     for module in reversed(modules):
         linked = module.header_filter(loc) if module.header_filter is not None else None
         if linked is not None:
@@ -160,11 +161,7 @@ def find_config(r: Request) -> int:
             return 404
         use_location(r, loc)
         loc = r.loc
-        limit = loc.client_max_body_size
-        if limit and r.content_length_n > limit and not r.discarded:
-            r.log.error(f"client intended to send too large body: {r.content_length_n} bytes", ctx=r.c)
-            r.expect_tested = True
-            r.discard_body()
+        if r.content_length_n >= 0 and body_too_large(r):
             return 413
         if found == REDIRECT:
             location = escape_uri(loc.prefix, 0)
@@ -173,6 +170,17 @@ def find_config(r: Request) -> int:
         rc = rewrite_location(r)
         if rc is not None:
             return rc
+
+
+def body_too_large(r: Request) -> bool:
+    """Whether client_max_body_size forbids the announced body; it is then being read away."""
+    limit = r.loc.client_max_body_size
+    if not limit or r.content_length_n <= limit or r.discarded:
+        return False
+    r.log.error(f"client intended to send too large body: {r.content_length_n} bytes", ctx=r.c)
+    r.expect_tested = True
+    r.discard_body()
+    return True
 
 
 def rewrite_location(r: Request) -> int | None:

@@ -125,7 +125,7 @@ class Request:
     @property
     def server_name_asked(self) -> bytes:
         """The host that the client asked for, lower case, without port (headers_in.server)."""
-        return self.head.server
+        return self.head.server or b""
 
     @property
     def unparsed_uri(self) -> bytes:

@@ -9,12 +9,6 @@ from geng.wire.http1 import NameSet, ResponseHead
 
 NOTHING_HIDDEN = NameSet()
 
-# Fields that are not in the list of lines, with the names they are asked for by.
-_FIELDS = frozenset(
-    (b"content-type", b"content-length", b"last-modified", b"location", b"etag", b"content-encoding", b"server", b"date")
-)
-
-
 class ResponseOut:
     """The head of one response.
 
