@@ -406,7 +406,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
         block = cf.node.block
         node = cf.node
         for row in cf.rows(block or []):
-            if row.block is not None:
+            if row.block is not None or row.raw is not None:
                 raise cf.error('unexpected "{"')
             kind = to_bytes(row.name)
             for word in row.args:
