@@ -390,7 +390,7 @@ def _process(r: Request, head: RequestHead) -> None:
         r.chunked_body = head.chunked
         connection = head.connection_type
         if connection == 0:
-            r.keepalive = head.http_version > 10
+            r.keepalive = head.http_version > 1000
         else:
             r.keepalive = connection != CLOSE
         r.lingering = r.content_length_n > 0 or r.chunked_body

@@ -47,14 +47,14 @@ def output(r: Request) -> Writer:
     loc = r.loc
     status = out.status
     version = r.head.http_version
-    if version < 10:
+    if version == 9 or out.headless:
         return Output(r, b"")
     if r.head.method_id == HEAD and r.method_id == HEAD:
         r.header_only = True
     chunked = False
     if status >= 200 and status != 304 and status != 204 and r.method_id != HEAD:
         if out.content_length < 0 or out.expect_trailers:
-            if version < 11:
+            if version < 1001:
                 r.keepalive = False
             elif loc.chunked_transfer_encoding:
                 out.content_length = -1
@@ -201,7 +201,7 @@ class Output(Writer):
         return self.c
 
     def spliced(self, n: int) -> None:
-        self.c.sent += n
+        pass  # the pipe has counted them: net.pipes.Pipe.empty
 
     def rate(self) -> int:
         """Bytes per second that this response may take, 0 for no limit."""
@@ -363,7 +363,7 @@ class HeadOnly(Output):
 
 def early_hints(r: Request, lines: list[tuple[bytes, bytes]]) -> None:
     """A 103 before the response (ngx_http_early_hints_filter)."""
-    if r.main is not r or r.head.http_version < 11 or not lines or r.header_sent or r.post_action:
+    if r.main is not r or r.head.http_version < 1001 or not lines or r.header_sent or r.post_action:
         return
     if r.loc.early_hints is None or not holds(r.loc.early_hints, r):
         return

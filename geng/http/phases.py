@@ -291,6 +291,7 @@ def internal_redirect(r: Request, uri: bytes, args: bytes | None) -> int:
     r.ctx = {}
     r.internal = True
     r.valid_unparsed_uri = False
+    r.valid_location = True
     r.loc = r.srv.default
     use_location(r, r.loc)
     run(r)

@@ -44,6 +44,7 @@ class Request:
     request_length = 0
     # -- where it is
     internal = False
+    valid_location = True  # r.uri begins with the location's name: not after `rewrite ... break`
     uri_changed = False
     uri_changes = MAX_URI_CHANGES + 1
     subrequests = MAX_SUBREQUESTS + 1
@@ -115,7 +116,8 @@ class Request:
     @property
     def http_version(self) -> int:
         """9, 10, 11 (20 for HTTP/2)."""
-        return self.head.http_version
+        version: int = self.head.http_version
+        return version if version < 1000 else version // 1000 * 10 + version % 1000
 
     @property
     def exten(self) -> bytes:

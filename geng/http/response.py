@@ -35,6 +35,8 @@ class ResponseOut:
     passed: ResponseHead | None = None
     hidden: NameSet = NOTHING_HIDDEN
     expect_trailers = False
+    headless = False  # an upstream's answer had no head: neither has the client's
+    override_charset: bytes | None = None  # X-Accel-Charset
     connection = b""  # the whole line's value, for "upgrade" and the like
     vary = False  # the answer depends on Accept-Encoding (gzip_vary)
 
