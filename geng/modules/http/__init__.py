@@ -6,12 +6,14 @@ from geng.http.block import HttpServers
 from geng.http.conf import CoreLoc, CoreMain, CoreSrv
 from geng.http.module import Module
 from geng.modules.http import (
+    proxy,
     upstream,
     upstream_hash,
     upstream_ip_hash,
     upstream_keepalive,
     upstream_least_conn,
     upstream_random,
+    upstream_variables,
     upstream_zone,
 )
 
@@ -21,11 +23,13 @@ HTTP_MODULES: tuple[Module, ...] = (
     core,
     # -- log, which runs when a request is over
     upstream.module,
+    upstream_variables.module,
     # -- filters at the end of the chain
     # -- handlers of content
     # -- handlers of access
     # -- variables
     # -- handlers that talk to backends
+    proxy.module,
     # -- balancers
     upstream_hash.module,
     upstream_ip_hash.module,

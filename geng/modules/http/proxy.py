@@ -1,0 +1,401 @@
+"""proxy_pass and what surrounds it: requests passed on over HTTP.   nginx: ngx_http_proxy_module.c"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from geng.conf.compiler import Cf
+from geng.conf.convert import enum, num, to_bytes, to_text, with_cf
+from geng.conf.directive import UNSET, command, directive, own_or_nameless, value
+from geng.conf.tables import LIF, LMT, LOC
+from geng.errors import Invalid, Refused
+from geng.hot.http1 import ResponseHead, parse_response
+from geng.http.conf import CoreLoc
+from geng.http.module import CHANGEABLE, NOCACHEABLE, Module, Variable
+from geng.http.script import Value, compile_regex, compile_value, count_variables
+from geng.modules.http.proxy_request import ProxyVars, assembler
+from geng.modules.http.proxy_rewrite import (
+    CookieFlags,
+    Rule,
+    cookie_rewriter,
+    domain_rule,
+    first_of,
+    literal_rule,
+    prefix_rule,
+    regex_rule,
+)
+from geng.modules.http.upstream import upstreams
+from geng.upstream.address import BadAddress, Url, parse_url
+from geng.upstream.conf import HSL, UpstreamConf
+from geng.upstream.engine import Adapter, Exchange, handler
+from geng.upstream.framing import Chunks, Framing, Sized
+from geng.upstream.headers import HeaderRules
+
+if TYPE_CHECKING:
+    from geng.http.module import Handler
+    from geng.http.request import Request
+    from geng.upstream.upstream import Upstream
+
+NO_URI_PART = (
+    '"proxy_pass" cannot have URI part in location given by regular expression, or inside named location,'
+    ' or inside "if" statement, or inside "limit_except" block'
+)
+
+
+class Target:
+    """What one proxy_pass says: a fixed *upstream* and *vars*, or the *value* to ask for each request.
+
+    *location*: the beginning of a URI that the URI of proxy_pass replaces.
+    """
+
+    __slots__ = ("location", "upstream", "url", "value", "vars")
+
+    def __init__(self, url: bytes, location: bytes = b"") -> None:
+        self.url = url
+        self.location = location
+        self.upstream: Upstream | None = None
+        self.vars: ProxyVars | None = None
+        self.value: Value | None = None
+
+    def __repr__(self) -> str:
+        return f"<Target {to_text(self.url)}>"
+
+    def default_redirect(self) -> Rule:
+        """`proxy_redirect default`: the upstream's own addresses become this server's."""
+        if self.vars is not None and self.vars.uri:
+            return literal_rule(self.url, self.location)
+        return literal_rule(self.url + b"/", b"/")
+
+
+def vars_of(url: Url, default_port: int) -> ProxyVars:
+    """nginx: ngx_http_proxy_set_vars"""
+    uri = to_bytes(url.uri)
+    if url.unix:
+        return ProxyVars(b"localhost", b"", uri)
+    host = to_bytes(url.host)
+    if url.no_port or url.port == default_port:
+        return ProxyVars(host, b"%d" % default_port, uri)
+    return ProxyVars(b"%s:%d" % (host, url.port), b"%d" % url.port, uri)
+
+
+@with_cf
+def header(cf: Cf, name: str, text: str) -> tuple[str, Value]:
+    """A header line to send: its value may hold variables."""
+    return name, compile_value(cf, text)
+
+
+@with_cf
+def text_value(cf: Cf, text: str) -> Value:
+    """A text with variables."""
+    return compile_value(cf, text)
+
+
+def rule_of(cf: Cf, pattern: str, replacement: str, *, caseless: bool = False, domain: bool = False) -> Rule:
+    """`~regex`, or a text, and what stands in its place."""
+    if pattern[:1] == "~":
+        pattern = pattern[1:]
+        if pattern[:1] == "*" and not domain:
+            pattern, caseless = pattern[1:], True
+        regex = compile_regex(cf, pattern, caseless=caseless)
+        return regex_rule(regex, compile_value(cf, replacement))
+    if not domain:
+        return prefix_rule(compile_value(cf, pattern), compile_value(cf, replacement))
+    return domain_rule(compile_value(cf, pattern.removeprefix(".")), compile_value(cf, replacement.removeprefix(".")))
+
+
+class ProxyConf(UpstreamConf, prefix="proxy"):
+    """What one location says about proxying. Times in ms, sizes in bytes."""
+
+    default_hide = (
+        b"Date", b"Server", b"X-Pad", b"X-Accel-Expires", b"X-Accel-Redirect", b"X-Accel-Limit-Rate",
+        b"X-Accel-Buffering", b"X-Accel-Charset",
+    )  # fmt: skip
+    pass_early_hints = True
+
+    target: Target | None = value(None, own_or_nameless)
+    redirect: bool = value(True)
+    redirects: list[Rule] | None = value(None)
+    cookie_domains: list[Rule] | None = value(None)
+    cookie_paths: list[Rule] | None = value(None)
+    cookie_flags: list[CookieFlags] | None = value(None)
+    set_header: Sequence[tuple[str, Value]] = directive("proxy_set_header", HSL, header, default=(), repeat=True)
+    set_body: Value | None = directive("proxy_set_body", HSL, text_value, default=None)
+    method: Value | None = directive("proxy_method", HSL, text_value, default=None)
+    http_version: int = directive("proxy_http_version", HSL, enum({"1.0": 10, "1.1": 11, "2": 20}), default=11)
+    headers_hash_max_size: int = directive("proxy_headers_hash_max_size", HSL, num, default=512)
+    headers_hash_bucket_size: int = directive("proxy_headers_hash_bucket_size", HSL, num, default=64)
+
+    @command("proxy_pass", LOC | LIF | LMT)
+    def set_pass(self, cf: Cf) -> None:
+        """`proxy_pass URL`"""
+        if self.target is not UNSET:
+            raise Refused("is duplicate")
+        core = cf[CoreLoc]
+        core.content = link
+        if core.name.endswith("/"):
+            core.auto_redirect = True
+        text = cf.args[0]
+        target = Target(to_bytes(text))
+        if count_variables(text):
+            target.value = compile_value(cf, text)
+        else:
+            self._fixed(cf, core, target, text)
+        self.target = target
+
+    def _fixed(self, cf: Cf, core: CoreLoc, target: Target, text: str) -> None:
+        if text[:8].lower() == "https://":
+            raise Invalid('"proxy_pass" to https:// is not supported by geng yet')
+        if text[:7].lower() != "http://":
+            raise Invalid("invalid URL prefix")
+        target.upstream, url = upstreams(cf).add(cf, text[7:], 80)
+        target.vars = vars_of(url, 80)
+        if core.named or core.regex is not None or core.nameless:
+            if target.vars.uri:
+                raise Invalid(NO_URI_PART)
+        else:
+            target.location = to_bytes(core.name)
+
+    @command("proxy_redirect", HSL)
+    def set_redirect(self, cf: Cf) -> None:
+        """`proxy_redirect off | default | redirect replacement`"""
+        if self.redirect is False:
+            raise Refused("is duplicate")
+        words = cf.args
+        if words == ("off",):
+            if self.redirects is not UNSET:
+                raise Refused("is duplicate")
+            self.redirect = False
+            return
+        self.redirect = True
+        if len(words) == 1 and words[0] != "default":
+            raise Invalid(f'invalid parameter "{words[0]}"')
+        rule = self._default_redirect() if len(words) == 1 else rule_of(cf, *words)
+        self.redirects = [rule] if self.redirects is UNSET else [*(self.redirects or ()), rule]
+
+    def _default_redirect(self) -> Rule:
+        target = self.target
+        if not target:
+            raise Invalid('"proxy_redirect default" should be placed after the "proxy_pass" directive')
+        if target.value is not None:
+            raise Invalid(
+                '"proxy_redirect default" cannot be used with "proxy_pass" directive with variables'
+            )
+        return target.default_redirect()
+
+    @command("proxy_cookie_domain", HSL)
+    def set_cookie_domain(self, cf: Cf) -> None:
+        """`proxy_cookie_domain off | domain replacement`"""
+        self._add_rule(cf, "cookie_domains", caseless=True, domain=True)
+
+    @command("proxy_cookie_path", HSL)
+    def set_cookie_path(self, cf: Cf) -> None:
+        """`proxy_cookie_path off | path replacement`"""
+        self._add_rule(cf, "cookie_paths")
+
+    @command("proxy_cookie_flags", HSL)
+    def set_cookie_flags(self, cf: Cf) -> None:
+        """`proxy_cookie_flags off | cookie [flag ...]`"""
+        if not self._begin_rules(cf, "cookie_flags"):
+            return
+        name, *words = cf.args
+        values = [compile_value(cf, word) for word in words]
+        if name[:1] == "~":
+            entry = CookieFlags(None, compile_regex(cf, name[1:], caseless=True), values)
+        else:
+            entry = CookieFlags(compile_value(cf, name), None, values)
+        self._append("cookie_flags", entry)
+
+    def _add_rule(self, cf: Cf, attr: str, **how: Any) -> None:
+        if self._begin_rules(cf, attr):
+            self._append(attr, rule_of(cf, *cf.args, **how))
+
+    def _begin_rules(self, cf: Cf, attr: str) -> bool:
+        """Whether there is a rule to add; `off` is told from it."""
+        current = getattr(self, attr)
+        if current is None:
+            raise Refused("is duplicate")
+        if len(cf.args) > 1:
+            return True
+        if cf.args[0] != "off":
+            raise Invalid(f'invalid parameter "{cf.args[0]}"')
+        if current is not UNSET:
+            raise Refused("is duplicate")
+        setattr(self, attr, None)
+        return False
+
+    def _append(self, attr: str, entry: Any) -> None:
+        current = getattr(self, attr)
+        setattr(self, attr, [entry] if current is UNSET else [*current, entry])
+
+    def merge(self, cf: Cf, parent: ProxyConf) -> None:
+        super().merge(cf, parent)
+        # here, not among the defaults: what is nested inherits this, even with a proxy_pass of its own
+        if self.redirects is UNSET and self.redirect is not False and self.target and self.target.value is None:
+            self.redirects = [self.target.default_redirect()]
+
+    def check(self, cf: Cf) -> None:
+        super().check(cf)
+        if self.http_version == 20:
+            raise Invalid('"proxy_http_version 2" is not supported by geng yet')
+        self.all_upstreams = upstreams(cf)
+
+
+class ProxyAdapter(Adapter):
+    """One location's way to its HTTP upstream."""
+
+    schema = b"http://"
+    conf: ProxyConf
+
+    def __init__(self, loc: CoreLoc, conf: ProxyConf, target: Target) -> None:
+        Adapter.__init__(self, loc, conf)
+        self.rules = HeaderRules(
+            conf,
+            first_of(conf.redirects) if conf.redirect and conf.redirects else None,
+            cookie_rewriter(conf.cookie_domains or (), conf.cookie_paths or (), conf.cookie_flags or ())
+            if conf.cookie_domains or conf.cookie_paths or conf.cookie_flags
+            else None,
+        )
+        self.upstream = target.upstream
+        self.upstreams = conf.all_upstreams
+        self.vars = target.vars
+        self.value = target.value
+        self.pass_body = conf.pass_request_body and conf.set_body is None
+        self.streams = not conf.request_buffering and self.pass_body
+        self.version = conf.http_version
+        self.pass_trailers = conf.pass_trailers
+        self.assemble = assembler(
+            version=conf.http_version,
+            method=conf.method,
+            vars=target.vars,
+            location=target.location,
+            headers=conf.set_header,
+            body=conf.set_body,
+            pass_headers=conf.pass_request_headers,
+        )
+
+    def wants_stream(self, r: Request) -> bool:
+        return self.version == 11 or not r.chunked_body
+
+    def create_request(self, u: Exchange) -> Sequence[Any]:
+        r = u.r
+        head = self.assemble(r, u)
+        body = r.body
+        if body is None or not body.length or not self.pass_body or u.stream is not None:
+            return (head,)
+        return [head, *body.parts()]
+
+    def encode(self, u: Exchange, parts: list[bytes], last: bool) -> list[bytes]:
+        """nginx: ngx_http_proxy_body_output_filter"""
+        if not u.chunked:
+            return parts
+        size = sum(map(len, parts))
+        if not size:
+            return [b"0\r\n\r\n"] if last else []
+        return [b"%x\r\n" % size, *parts, b"\r\n0\r\n\r\n" if last else b"\r\n"]
+
+    def parse(self, u: Exchange, data: bytes) -> ResponseHead:
+        return parse_response(data)
+
+    def headed(self, u: Exchange, head: ResponseHead) -> None:
+        """nginx: ngx_http_proxy_process_header"""
+        status = head.status
+        if status == 101:
+            if u.r.head.upgrade is not None:
+                u.upgrade = True
+        elif status == 204 or status == 304 or u.head_method or (head.content_length_n == 0 and not head.chunked):
+            u.keepalive = not head.connection_close
+
+    def framing(self, u: Exchange, head: ResponseHead) -> Framing:
+        """nginx: ngx_http_proxy_input_filter_init"""
+        if head.status == 204 or head.status == 304 or u.head_method:
+            return Sized(0)
+        if head.chunked:
+            return Chunks(self.pass_trailers, self.conf.buffer_size)
+        n = head.content_length_n
+        return Sized(n) if n >= 0 else Framing()
+
+
+class VariableProxyAdapter(ProxyAdapter):
+    """proxy_pass with variables."""
+
+    def begin(self, u: Exchange) -> int:
+        """nginx: ngx_http_proxy_eval"""
+        r = u.r
+        assert self.value is not None
+        text = to_text(self.value.fn(r))
+        lower = text[:8].lower()
+        if lower == "https://" and len(text) > 8:
+            r.log.error(f'"proxy_pass" to https:// is not supported by geng yet: "{text}"', ctx=r.c)
+            return 500
+        if lower[:7] != "http://" or len(text) == 7:
+            r.log.error(f'invalid URL prefix in "{text}"', ctx=r.c)
+            return 500
+        u.schema = to_bytes(text[:7])
+        try:
+            u.aim = url = parse_url(text[7:], 80, uri_part=True)
+        except BadAddress as bad:
+            r.log.error(f'{bad} in upstream "{text[7:]}"', ctx=r.c)
+            return 500
+        if url.uri[:1] == "?":
+            url.uri = "/" + url.uri
+        u.vars = vars_of(url, 80)
+        return 0
+
+
+def link(loc: CoreLoc) -> Handler:
+    """The content handler of a location with proxy_pass."""
+    conf = loc[ProxyConf]
+    target = conf.target
+    assert target is not None
+    cls = ProxyAdapter if target.value is None else VariableProxyAdapter
+    return handler(cls(loc, conf, target))
+
+
+# ---- variables
+
+
+def _vars(r: Request) -> ProxyVars | None:
+    u = r.upstream
+    if u is None or not isinstance(u.adapter, ProxyAdapter):
+        return None
+    vars: ProxyVars | None = u.vars or u.adapter.vars
+    return vars
+
+
+def proxy_host(r: Request) -> bytes | None:
+    vars = _vars(r)
+    return None if vars is None else vars.host_header
+
+
+def proxy_port(r: Request) -> bytes | None:
+    vars = _vars(r)
+    return None if vars is None else vars.port
+
+
+def add_x_forwarded_for(r: Request) -> bytes | None:
+    came = r.head.joined(b"x-forwarded-for")
+    return r.c.addr_text if came is None else came + b", " + r.c.addr_text
+
+
+def internal_body_length(r: Request) -> bytes | None:
+    u = r.upstream
+    return None if u is None or u.body_length < 0 else b"%d" % u.body_length
+
+
+def internal_chunked(r: Request) -> bytes | None:
+    u = r.upstream
+    return b"chunked" if u is not None and u.chunked else None
+
+
+module = Module(
+    name="http_proxy",
+    confs=(ProxyConf,),
+    variables=(
+        Variable("proxy_host", proxy_host, CHANGEABLE | NOCACHEABLE),
+        Variable("proxy_port", proxy_port, CHANGEABLE | NOCACHEABLE),
+        Variable("proxy_add_x_forwarded_for", add_x_forwarded_for),
+        Variable("proxy_internal_body_length", internal_body_length, NOCACHEABLE),
+        Variable("proxy_internal_chunked", internal_chunked, NOCACHEABLE),
+    ),
+)

@@ -1,0 +1,726 @@
+"""One request's dealings with an upstream: pick a peer, send the request, read the head, pass the body, or try the next.
+
+nginx: ngx_http_upstream.c
+
+The engine knows no protocol. A module brings an Adapter, one per location, and a handler: `engine.handler(adapter)`.
+A small exchange over an idle connection is four system calls: the client's request received, it sent on, the answer
+received, that sent to the client; nothing here waits for an event that is not sure to be needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from errno import (
+    ECONNREFUSED,
+    ECONNRESET,
+    EHOSTDOWN,
+    EHOSTUNREACH,
+    ENETDOWN,
+    ENETUNREACH,
+    ENOTCONN,
+    EPIPE,
+    ETIMEDOUT,
+)
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent
+
+from geng.conf.convert import holds
+from geng.errors import Abandoned, ConnectionClosed, TimedOut
+from geng.hot.http1 import DONE, EARLY_HINTS, HEAD, LOCK, NEED_MORE, PATCH, POST, ResponseHead
+from geng.hot.uri import parse_unsafe_uri
+from geng.http import output
+from geng.http.body import BodyFailed
+from geng.http.filters import ClientGone, Writer
+from geng.http.module import DONE as ANSWERED
+from geng.http.module import ERROR as FAILURE
+from geng.net.connect import NoConnections, connect
+from geng.net.resolver import ResolveFailed
+from geng.upstream import conf as ft
+from geng.upstream import peers
+from geng.upstream.address import address_of
+from geng.upstream.headers import HeaderRules
+from geng.upstream.peers import NoLivePeers, Picker
+from geng.upstream.pipe import pass_body
+from geng.upstream.round_robin import resolved
+from geng.upstream.sender import Sender
+from geng.upstream.state import UpstreamState, separator
+from geng.upstream.tunnel import tunnel
+
+if TYPE_CHECKING:
+    from geng.http.body import BodyStream
+    from geng.http.conf import CoreLoc
+    from geng.http.request import Request
+    from geng.net.connection import Connection
+    from geng.upstream.address import Url
+    from geng.upstream.conf import UpstreamConf
+    from geng.upstream.framing import Framing
+    from geng.upstream.upstream import Upstream, Upstreams
+
+NON_IDEMPOTENT = POST | LOCK | PATCH
+
+#: A whole small answer, head and body, is received at once into what the location's buffers hold, at most so much.
+RECEIVE = 16384
+
+AGAIN = -2  # the next peer is to be tried
+
+# actions, as the error log names them
+CONNECTING = "connecting to upstream"
+SENDING = "sending request to upstream"
+READING_HEAD = "reading response header from upstream"
+READING = "reading upstream"
+
+#: a response's status -> the word of proxy_next_upstream for it
+NEXT_BY_STATUS = {
+    500: ft.HTTP_500,
+    502: ft.HTTP_502,
+    503: ft.HTTP_503,
+    504: ft.HTTP_504,
+    403: ft.HTTP_403,
+    404: ft.HTTP_404,
+    429: ft.HTTP_429,
+}
+
+#: why there is no answer -> the status of the request; else 502
+STATUS_OF = {
+    ft.TIMEOUT: 504,
+    ft.HTTP_504: 504,
+    ft.HTTP_500: 500,
+    ft.HTTP_503: 503,
+    ft.HTTP_403: 403,
+    ft.HTTP_404: 404,
+    ft.HTTP_429: 429,
+}
+
+ORDINARY_ERRORS = frozenset(
+    (0, ECONNRESET, EPIPE, ENOTCONN, ETIMEDOUT, ECONNREFUSED, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH)
+)
+"""What a network does; anything else goes to the log as an alert (ngx_connection_error)."""
+
+AT_ONCE = frozenset((ECONNREFUSED, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH))
+ASYNCHRONOUS = frozenset((ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ECONNRESET))
+
+
+class Adapter:
+    """What a protocol adds to the engine, for one location; made when the location is linked."""
+
+    conf: UpstreamConf
+    rules: HeaderRules
+    upstream: Upstream | None = None
+    upstreams: Upstreams
+    schema = b""
+    streams = False  # the request's body may be passed on as it arrives
+
+    def __init__(self, loc: CoreLoc, conf: UpstreamConf) -> None:
+        self.loc = loc
+        self.conf = conf
+        self.module = conf.prefix
+        number, each = conf.buffers
+        self.receive = max(min(RECEIVE, conf.buffer_size + number * each), 1)
+
+    def begin(self, u: Exchange) -> int:
+        """Before anything else: where to, when that depends on the request (u.aim). 0, or a status."""
+        return 0
+
+    def wants_stream(self, r: Request) -> bool:
+        """Whether the body of *r* may be passed on as it arrives."""
+        return self.streams
+
+    def create_request(self, u: Exchange) -> Sequence[Any]:
+        """What to send: bytes and FileSlices, to be sent again to the next peer as they are."""
+        raise NotImplementedError
+
+    def encode(self, u: Exchange, parts: list[bytes], last: bool) -> list[bytes]:
+        """Body parts of a stream as they are sent."""
+        return parts
+
+    def parse(self, u: Exchange, data: bytes) -> ResponseHead:
+        """Begin to read a response's head."""
+        raise NotImplementedError
+
+    def headed(self, u: Exchange, head: ResponseHead) -> None:
+        """The head is complete; set u.keepalive where the response has no body."""
+
+    def framing(self, u: Exchange, head: ResponseHead) -> Framing:
+        """How the body of this response ends."""
+        raise NotImplementedError
+
+
+class Exchange:
+    """What a request has under way with an upstream; `r.upstream`.   nginx: ngx_http_upstream_t
+
+    Class attributes are defaults: what an exchange does not use is not stored in it.
+    """
+
+    picker: Picker | None = None
+    picked = False  # a peer is held: free() is due
+    connection: Connection | None = None
+    head: ResponseHead | None = None
+    trailers: Sequence[tuple[bytes, bytes]] = ()
+    schema = b""
+    uri = b""
+    name = b""  # of the peer that was last tried
+    unix = False
+    vars: Any = None  # the protocol's own
+    aim: Url | None = None  # where to, when it came from a variable
+    stream: BodyStream | None = None
+    sender: Sender | None = None  # what is left to send
+    request: Sequence[Any] = ()
+    request_sent = False
+    keepalive = False
+    header_sent = False
+    head_method = False  # the upstream was asked with HEAD
+    upgrade = False
+    redirect: bytes | None = None  # X-Accel-Redirect
+    hints_length = 0
+    body_length = -1  # of the request, as told to the upstream
+    chunked = False  # the request's body is sent in chunks
+    began = 0  # ms: when the first peer was asked for
+    state: UpstreamState | None = None
+    greenlet: Any = None
+
+    def __init__(self, r: Request, adapter: Adapter) -> None:
+        self.r = r
+        self.adapter = adapter
+        self.conf = conf = adapter.conf
+        self.buffering = conf.buffering
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.log_text() or 'begun'}>"
+
+    # ---- the whole
+
+    def run(self) -> int:
+        """Serve the request; a verdict for the phases."""
+        r = self.r
+        client = r.c
+        watch = not (self.conf.ignore_client_abort or r.background or r.post_action)
+        try:
+            if watch:
+                self.greenlet = getcurrent()
+                client.ready = False
+                client.on_read = self.client_stirred
+            rc = self.start()
+            while rc == AGAIN:
+                rc = self.attempt()
+        except Abandoned:
+            rc = self.client_left()
+        except BodyFailed as failed:
+            self.drop()
+            rc = FAILURE if self.header_sent else failed.status
+        except BaseException:
+            self.drop()
+            raise
+        finally:
+            if watch and not client.closed:
+                client.on_read = None
+        if self.redirect is not None:
+            return self.go_elsewhere(self.redirect)
+        return rc
+
+    def start(self) -> int:
+        """Up to the picker; AGAIN, or a status."""
+        r = self.r
+        self.request = self.adapter.create_request(self)
+        if r.upstream_states:
+            r.upstream_states.append(separator())
+        else:
+            r.upstream_states = []
+        if self.aim is None:
+            upstream = self.adapter.upstream
+            if upstream is None:
+                raise AssertionError("no upstream configuration")
+            self.picker = picker = upstream.start(r, self.conf)
+        else:
+            rc = self.resolve(self.aim)
+            if rc:
+                return rc
+            picker = self.picker
+        tries = self.conf.next_upstream_tries
+        if tries and picker.tries > tries:
+            picker.tries = tries
+        return AGAIN
+
+    def resolve(self, aim: Url) -> int:
+        """A picker for what a variable said; 0, or a status."""
+        r = self.r
+        found = self.adapter.upstreams.find(aim.host, aim.port, aim.no_port)
+        if found is not None:
+            self.picker = found.start(r, self.conf)
+            return 0
+        host = aim.host.encode("utf-8", "surrogateescape")
+        if not aim.port and not aim.unix:
+            return self.refuse(f'no port in upstream "{aim.host}"', 500)
+        if aim.addresses:
+            address = aim.addresses[0]
+            self.picker = resolved(r, host, [(address.sockaddr, address.name)])
+            return 0
+        settings = r.loc.resolver
+        if settings is None:
+            return self.refuse(f"no resolver defined to resolve {aim.host}", 502)
+        try:
+            addresses = settings.get(r.hc.worker).resolve(aim.host, r.loc.resolver_timeout, aim.port)
+        except ResolveFailed as failed:
+            return self.refuse(str(failed), 502)
+        self.picker = resolved(r, host, [(sockaddr, address_of(sockaddr).name) for sockaddr in addresses])
+        return 0
+
+    def refuse(self, message: str, status: int) -> int:
+        self.r.log.error(message, ctx=self.r.c)
+        return status
+
+    # ---- one try
+
+    def attempt(self) -> int:
+        """Ask one peer. AGAIN for the next one; else the request's verdict."""
+        r = self.r
+        self.state = state = UpstreamState(monotonic_ns() // 1_000_000)
+        r.upstream_states.append(state)
+        if not self.began:
+            self.began = state.start
+        picker = self.picker
+        try:
+            picker.get()
+        except NoLivePeers as none:
+            self.name = state.peer = none.name
+            self.log_error("no live upstreams", CONNECTING)
+            return self.next(ft.NOLIVE)
+        self.picked = True
+        self.name = state.peer = picker.name
+        c = picker.connection
+        if c is None:
+            rc = self.connect(picker, state)
+            if rc:
+                return rc
+            c = self.connection
+        else:
+            self.connection = c
+            state.connect_time = 0
+        c.requests += 1
+        self.head = None
+        self.request_sent = True
+        request = self.request
+        try:
+            if len(request) == 1 and self.stream is None:
+                data = request[0]
+                if c.try_send(request) != len(data):
+                    self.sender = Sender(self, c, request, c.sent)
+            else:
+                self.send_body(c, request)
+                if self.sender is not None:
+                    return self.read_head(c, None)
+            if self.sender is None and not c.ready and not c.wait_read(self.conf.read_timeout):
+                return self.timed_out(READING_HEAD)
+            data = c.recv(self.adapter.receive)
+        except ConnectionClosed as error:
+            return self.broken(error, SENDING if error.call[:4] != "recv" else READING_HEAD)
+        except TimedOut:
+            return self.timed_out(SENDING)
+        if data:
+            head = self.adapter.parse(self, data)
+            if head.rc == DONE and head.end <= self.conf.buffer_size:
+                state.bytes_received = len(data)
+                return self.answered(c, head, data)
+        return self.read_head(c, data)
+
+    def connect(self, picker: Picker, state: UpstreamState) -> int:
+        """Connect to the picked peer: 0, or what attempt() shall return."""
+        r = self.r
+        conf = self.conf
+        bind = conf.bind
+        client = r.c
+        try:
+            self.connection = c = connect(
+                client.hub,
+                client.pool,
+                picker.sockaddr,
+                ms=conf.connect_timeout,
+                local=None if bind is None else bind.of(r),
+                transparent=bind is not None and bind.transparent,
+                rcvbuf=conf.socket_rcvbuf,
+                keepalive=conf.socket_keepalive,
+            )
+        except TimedOut:
+            return self.timed_out(CONNECTING)
+        except NoConnections:
+            return self.next(ft.ERROR)
+        except ConnectionClosed as error:
+            return self.not_connected(error)
+        state.connect_time = monotonic_ns() // 1_000_000 - state.start
+        c.number = client.number
+        return 0
+
+    def not_connected(self, error: ConnectionClosed) -> int:
+        name = self.name.decode("utf-8", "surrogateescape")
+        ctx = self.r.hc.doing(CONNECTING)
+        log = self.r.log
+        if error.call == "connect()":
+            if error.error in ASYNCHRONOUS and not name.startswith("unix:"):
+                log.error("connect() failed", err=error.error, ctx=ctx)
+            else:
+                level = "error" if error.error in AT_ONCE else "crit"
+                log.log(level, f"connect() to {name} failed", err=error.error, ctx=ctx)
+            return self.next(ft.ERROR)
+        log.log("crit" if error.call == "bind()" else "alert", f"{error.call} failed", err=error.error, ctx=ctx)
+        self.drop()
+        return 500
+
+    def send_body(self, c: Connection, request: Sequence[Any]) -> None:
+        """Send a request with a body; what cannot be sent at once is left in self.sender."""
+        sender = Sender(self, c, request, 0)
+        if not sender.pump():
+            self.sender = sender
+
+    # ---- the head
+
+    def read_head(self, c: Connection, data: bytes | None) -> int:
+        """Go on reading the head where *data*, what came first, was not all of it."""
+        conf = self.conf
+        state = self.state
+        adapter = self.adapter
+        sent = state.bytes_received
+        buf = b""
+        head: ResponseHead | None = None
+        while True:
+            if data == b"":
+                self.log_error("upstream prematurely closed connection", READING_HEAD)
+                return self.next(ft.ERROR)
+            if data:
+                buf += data
+                sent += len(data)
+                state.bytes_received = sent
+                if head is None:
+                    head = adapter.parse(self, buf)
+                else:
+                    head.feed(buf)
+                while head is not None and head.rc == EARLY_HINTS:
+                    buf = self.early_hints(head, buf)
+                    head = adapter.parse(self, buf) if buf else None
+                if head is not None and head.rc != NEED_MORE:
+                    break
+                if len(buf) >= conf.buffer_size:
+                    return self.too_big()
+            try:
+                if not self.wait(c):
+                    return self.timed_out(SENDING if self.sender is not None else READING_HEAD)
+                data = c.recv(adapter.receive)
+            except ConnectionClosed as error:
+                return self.broken(error, READING_HEAD)
+        if head.rc != DONE:
+            self.note(head)
+            self.log_error(head.message, READING_HEAD)
+            return self.next(ft.INVALID_HEADER)
+        if head.end > conf.buffer_size:
+            return self.too_big()
+        return self.answered(c, head, buf)
+
+    def wait(self, c: Connection) -> bool:
+        """Until *c* is readable, sending on what is left of the request meanwhile; False when the time is over."""
+        while self.sender is not None and not c.ready:
+            if not self.sender.wait(self.conf.send_timeout):
+                return False
+            if self.sender.pump():
+                self.sender = None
+        return c.ready or c.wait_read(self.conf.read_timeout)
+
+    def too_big(self) -> int:
+        self.log_error("upstream sent too big header", READING_HEAD)
+        return self.next(ft.INVALID_HEADER)
+
+    def note(self, head: ResponseHead) -> None:
+        """Log what was odd in a head."""
+        for text in head.notes or ():
+            self.r.log.warn(text, ctx=self.r.hc.doing(READING_HEAD))
+
+    def early_hints(self, head: ResponseHead, buf: bytes) -> bytes:
+        """Pass a 103 on; what follows it.   nginx: ngx_http_upstream_process_early_hints"""
+        r = self.r
+        state = self.state
+        if not state.status:
+            state.status = head.status
+        if self.conf.pass_early_hints:
+            self.hints_length += head.end
+            if self.hints_length > self.conf.buffer_size:
+                r.log.info("upstream sent too big early hints", ctx=r.hc.doing(READING_HEAD))
+            elif r.loc.early_hints and holds(r.loc.early_hints, r) and not r.post_action:
+                hides = self.adapter.rules.hides
+                output.early_hints(r, [line for line in head.items() if line[0].lower() not in hides])
+        return buf[head.end :]
+
+    def answered(self, c: Connection, head: ResponseHead, data: bytes) -> int:
+        """The head is here, and what came with it."""
+        state = self.state
+        self.head = head
+        if head.notes:
+            self.note(head)
+        status = head.status
+        if head.http_version == 9:
+            self.log_error(head.message, READING_HEAD)
+            state.status = 200
+        elif not state.status:
+            state.status = status
+        state.header_time = monotonic_ns() // 1_000_000 - state.start
+        adapter = self.adapter
+        adapter.headed(self, head)
+        if status >= 300:
+            rc = self.test_next(status)
+            if rc:
+                return rc
+            if self.intercepts(status):
+                return self.intercept(status, head)
+        to = adapter.rules.redirected_to(head)
+        if to is not None:
+            self.release(self.keepalive)
+            adapter.rules.accelerate(self, head)
+            adapter.rules.take_along(self.r, head)
+            self.redirect = to
+            return ANSWERED
+        return self.respond(c, head, data)
+
+    def test_next(self, status: int) -> int:
+        """Whether a response of this status lets the next peer be tried: its verdict, or 0."""
+        reason = NEXT_BY_STATUS.get(status)
+        if reason is None:
+            return 0
+        conf = self.conf
+        mask = reason | ft.NON_IDEMPOTENT if self.is_unsafe() else reason
+        if conf.next_upstream & mask != mask or self.picker.tries <= 1 or self.stream is not None:
+            return 0
+        if self.is_late():
+            return 0
+        return self.next(reason)
+
+    def is_unsafe(self) -> bool:
+        """Whether the request was sent and is one that must not be sent twice."""
+        return self.request_sent and bool(self.r.method_id & NON_IDEMPOTENT)
+
+    def is_late(self) -> bool:
+        timeout = self.conf.next_upstream_timeout
+        return bool(timeout) and monotonic_ns() // 1_000_000 - self.began >= timeout
+
+    def intercepts(self, status: int) -> bool:
+        if status == 404 and self.conf.intercept_404:
+            return True
+        pages = self.r.loc.error_pages
+        return self.conf.intercept_errors and bool(pages) and status in pages
+
+    def intercept(self, status: int, head: ResponseHead) -> int:
+        """The error page of the configuration instead of the upstream's.   nginx: ngx_http_upstream_intercept_errors"""
+        if status == 401:
+            for value in head.getall(b"www-authenticate"):
+                self.r.out.add(b"WWW-Authenticate", value)
+        self.release(self.keepalive)
+        return status
+
+    # ---- the response
+
+    def respond(self, c: Connection, head: ResponseHead, data: bytes) -> int:
+        """Pass the response on."""
+        r = self.r
+        adapter = self.adapter
+        adapter.rules.apply(self, head)
+        if head.http_version == 9:
+            r.out.headless = True
+            r.keepalive = False
+        framing = adapter.framing(self, head)
+        w = r.send_head()
+        self.header_sent = True
+        if self.upgrade:
+            return tunnel(self, c, w, data[head.end :])
+        if r.header_only or r.post_action:
+            self.release(self.keepalive and head.end == len(data))
+            return ANSWERED
+        state = self.state
+        parts: Sequence[Any] = ()
+        size = len(data) - head.end
+        if size:
+            parts = framing.feed(data[head.end :])
+            state.response_length = size
+        if framing.done and not framing.over:
+            # all of it is here, as most are: the upstream is free before the client has its answer
+            self.release(not head.connection_close)
+            self.finish(w, framing, parts)
+            return ANSWERED
+        return pass_body(self, c, w, framing, parts)
+
+    def finish(self, w: Writer, framing: Framing, parts: Sequence[Any]) -> None:
+        """The last parts of the body, and its end."""
+        if framing.trailers:
+            self.trailers = framing.trailers
+            if self.conf.pass_trailers:
+                hides = self.adapter.rules.hides
+                self.r.out.trailers += [line for line in framing.trailers if line[0].lower() not in hides]
+        if parts:
+            w.write(parts)
+        w.end()
+
+    # ---- how it ends
+
+    def release(self, keepalive: bool) -> None:
+        """The exchange with this peer is over: the cache may have the connection when *keepalive*."""
+        c = self.connection
+        if c is None:
+            return
+        state = self.state
+        state.response_time = monotonic_ns() // 1_000_000 - state.start
+        state.bytes_sent = c.sent
+        self.connection = None
+        self.picked = False
+        kept = keepalive and self.sender is None and (self.stream is None or self.stream.done)
+        if not self.picker.free(self.picker, peers.OK, c, kept):
+            c.close()
+
+    def drop(self) -> None:
+        """Give up, whatever the state is; no log line."""
+        state = self.state
+        if state is not None and state.response_time == -1:
+            state.response_time = monotonic_ns() // 1_000_000 - state.start
+        c, self.connection = self.connection, None
+        if c is not None:
+            state.bytes_sent = c.sent
+        if self.picked:
+            self.picked = False
+            self.picker.free(self.picker, peers.OK)
+        if c is not None:
+            c.close()
+
+    def next(self, reason: int) -> int:
+        """This peer did not answer: AGAIN when another may be tried, else a status.   nginx: ngx_http_upstream_next"""
+        state = self.state
+        picker = self.picker
+        c, self.connection = self.connection, None
+        self.sender = None
+        if c is not None:
+            state.bytes_sent = c.sent
+        if self.picked:
+            self.picked = False
+            picker.free(picker, peers.NEXT if reason in (ft.HTTP_403, ft.HTTP_404) else peers.FAILED)
+        if reason == ft.ERROR and picker.cached:
+            picker.tries += 1  # the connection was stale; that is not the peer's fault
+        if c is not None:
+            c.close()
+        state.response_time = monotonic_ns() // 1_000_000 - state.start
+        state.status = status = STATUS_OF.get(reason, 502)
+        mask = reason | ft.NON_IDEMPOTENT if self.is_unsafe() else reason
+        allowed = self.conf.next_upstream
+        if (
+            picker.tries == 0
+            or allowed & mask != mask
+            or (self.request_sent and self.stream is not None)
+            or self.is_late()
+        ):
+            return status
+        self.head = None
+        self.keepalive = False
+        self.upgrade = False
+        self.hints_length = 0
+        self.request_sent = False
+        return AGAIN
+
+    def timed_out(self, action: str) -> int:
+        self.log_error("upstream timed out", action, ETIMEDOUT)
+        return self.next(ft.TIMEOUT)
+
+    def broken(self, error: ConnectionClosed, action: str) -> int:
+        """The connection failed while the head was awaited."""
+        self.log_broken(error, action)
+        return self.next(ft.ERROR)
+
+    def log_broken(self, error: ConnectionClosed, action: str) -> None:
+        call = "writev()" if error.call == "send()" else error.call
+        level = "error" if error.error in ORDINARY_ERRORS else "alert"
+        self.r.log.log(level, f"{call} failed", err=error.error, ctx=self.r.hc.doing(action))
+
+    def client_stirred(self, client: Connection) -> None:
+        """The client sent something, or went: the request ends with 499 then."""
+        if client.peek_closed():
+            client.on_read = None
+            self.greenlet.throw(Abandoned(client.error))
+        elif client.ready:
+            client._mute()  # a pipelined request: nobody wants it yet
+
+    def client_left(self) -> int:
+        """nginx: ngx_http_upstream_check_broken_connection"""
+        r = self.r
+        message = "client prematurely closed connection"
+        if self.connection is not None:
+            message += ", so upstream connection is closed too"
+        r.log.info(message, err=r.c.error or None, ctx=r.hc.doing(self.action()))
+        self.drop()
+        return 499
+
+    def action(self) -> str:
+        """What the exchange was doing, for the log."""
+        if self.connection is None:
+            return CONNECTING
+        if self.header_sent:
+            return "sending to client"
+        return SENDING if self.sender is not None else READING_HEAD
+
+    def go_elsewhere(self, uri: bytes) -> int:
+        """X-Accel-Redirect.   nginx: ngx_http_upstream_process_headers"""
+        r = self.r
+        if uri[:1] == b"@":
+            return r.named_location(uri)
+        parsed = parse_unsafe_uri(uri)
+        if parsed is None:
+            r.log.error(f'unsafe URI "{uri.decode("utf-8", "surrogateescape")}" was detected', ctx=r.c)
+            return 404
+        if r.method_id != HEAD:
+            r.method_name = b"GET"
+        return r.internal_redirect(*parsed)
+
+    # ---- the log
+
+    def log_error(self, message: str, action: str, err: int | None = None) -> None:
+        self.r.log.error(message, err=err, ctx=self.r.hc.doing(action))
+
+    def log_text(self) -> str:
+        """The upstream as log lines show it; "" before one was picked."""
+        if not self.name:
+            return ""
+        between = b":" if self.picked and self.name[:5] == b"unix:" else b""
+        return (self.schema + self.name + between + self.uri).decode("utf-8", "surrogateescape")
+
+
+Handler = Callable[["Request"], int]
+
+
+def handler(adapter: Adapter) -> Handler:
+    """The content handler of a location whose requests go to an upstream."""
+    begin = adapter.begin
+    schema = adapter.schema
+    static = type(adapter).begin is Adapter.begin
+
+    def handle(r: Request) -> int:
+        u = Exchange(r, adapter)
+        u.schema = schema
+        r.upstream = u
+        if not static:
+            rc = begin(u)
+            if rc:
+                return rc
+        if r.content_length_n > 0 or r.chunked_body or r.main is not r:
+            if adapter.streams and adapter.wants_stream(r):
+                try:
+                    u.stream = open_stream(r)
+                except BodyFailed as failed:
+                    return failed.status
+            else:
+                rc = r.read_body()
+                if rc:
+                    return rc
+        return u.run()
+
+    return handle
+
+
+def open_stream(r: Request) -> BodyStream:
+    """The request's body as a stream; raises BodyFailed."""
+    from geng.http.body import BodyStream
+
+    return BodyStream(r)
+
+
+__all__ = ["Adapter", "ClientGone", "Exchange", "handler"]

@@ -1,0 +1,190 @@
+"""From an upstream's response head to the client's: what passes, what is hidden, what means something on the way.
+
+nginx: ngx_http_upstream.c (ngx_http_upstream_headers_in, ngx_http_upstream_process_headers)
+
+Lines that nobody looks at stay where they were received: `r.out.passed` and `r.out.hidden` let the head filter copy them
+in one go. Only what filters look at becomes a field of `r.out`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from geng.hot.dates import parse_http_time
+from geng.hot.http1 import NameSet, ResponseHead
+from geng.upstream.conf import (
+    IGNORE_BUFFERING,
+    IGNORE_CHARSET,
+    IGNORE_LIMIT_RATE,
+    IGNORE_REDIRECT,
+    UpstreamConf,
+)
+
+if TYPE_CHECKING:
+    from geng.http.request import Request
+    from geng.upstream.engine import Exchange
+
+#: (r, value, where in it the URL begins) -> the rewritten value, or None to leave it
+RewriteRedirect = Callable[["Request", bytes, int], "bytes | None"]
+#: (r, value) -> the rewritten Set-Cookie value, or None to leave it
+RewriteCookie = Callable[["Request", bytes], "bytes | None"]
+
+#: What describes the connection to the upstream or its coding, and what is a field of ResponseOut.
+NEVER_PASSED = frozenset(
+    (b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"content-type", b"etag",
+     b"content-encoding", b"server", b"date")
+)  # fmt: skip
+
+#: What an X-Accel-Redirect takes along.
+WITH_REDIRECT = (b"set-cookie", b"content-disposition", b"cache-control", b"expires", b"accept-ranges")
+
+WITH_DATE = frozenset((200, 206, 304))
+LOCATION, LAST_MODIFIED = 1, 2
+
+
+class HeaderRules:
+    """How one location treats its upstream's response heads; made when it is linked."""
+
+    __slots__ = ("change_buffering", "cookie", "force_ranges", "hidden", "hides", "ignored", "passes_date",
+                 "passes_server", "redirect", "sets")  # fmt: skip
+
+    def __init__(
+        self, conf: UpstreamConf, redirect: RewriteRedirect | None = None, cookie: RewriteCookie | None = None
+    ) -> None:
+        self.redirect = redirect
+        self.cookie = cookie
+        self.ignored = conf.ignore_headers
+        self.force_ranges = conf.force_ranges
+        self.change_buffering = conf.change_buffering
+        hides = conf.hidden_names()
+        self.passes_server = b"server" not in hides
+        self.passes_date = b"date" not in hides
+        if conf.force_ranges:
+            hides.add(b"accept-ranges")
+        self.hides = NameSet(hides)
+        never = hides | NEVER_PASSED
+        #: by LOCATION | LAST_MODIFIED: which of the two has become a field
+        self.hidden = tuple(
+            NameSet(never | ({b"location"} if n & LOCATION else set()) | ({b"last-modified"} if n & 2 else set()))
+            for n in range(4)
+        )
+
+    def __repr__(self) -> str:
+        return f"<HeaderRules hiding {self.hides!r}>"
+
+    def redirected_to(self, head: ResponseHead) -> bytes | None:
+        """Where X-Accel-Redirect sends the request, or None."""
+        return None if self.ignored & IGNORE_REDIRECT else head.x_accel_redirect
+
+    def apply(self, u: Exchange, head: ResponseHead) -> None:
+        """Fill u.r.out from *head*."""
+        r = u.r
+        out = r.out
+        hides = self.hides
+        status = head.status
+        fields = 0
+        out.status = status
+        out.line = head.status_line
+        out.content_length = -1 if head.chunked else head.content_length_n
+        value = head.content_type
+        if value is not None and b"content-type" not in hides:
+            out.content_type = value
+        value = head.last_modified
+        if value is not None and status in WITH_DATE and b"last-modified" not in hides:
+            out.last_modified_text = value
+            out.last_modified = parse_http_time(value)
+            fields = LAST_MODIFIED
+        value = head.etag
+        if value is not None and b"etag" not in hides:
+            out.etag = value
+        value = head.content_encoding
+        if value is not None and b"content-encoding" not in hides:
+            out.content_encoding = value
+        value = head.location
+        if value is not None and b"location" not in hides:
+            fields |= self._location(r, value)
+        if self.passes_server:
+            out.server = head.server or b""
+        if self.passes_date:
+            out.date = head.date or b""
+        self.accelerate(u, head)
+        out.passed = head
+        out.hidden = self.hidden[fields]
+        if self.cookie is not None and head.set_cookie is not None:
+            self._cookies(r, self.cookie)
+        if self.redirect is not None and head.refresh is not None:
+            self._refresh(r, self.redirect)
+        r.disable_not_modified = True
+        if self.force_ranges:
+            r.allow_ranges = True
+            r.single_range = True
+
+    def _location(self, r: Request, value: bytes) -> int:
+        """LOCATION when it became out.location, which may be made absolute; 0 when the line passes as it is."""
+        if self.redirect is None:
+            if value[:1] == b"/":
+                return 0
+            r.out.location = value
+            return LOCATION
+        rewritten = self.redirect(r, value, 0)
+        if rewritten is None:
+            return 0
+        r.out.location = rewritten
+        return LOCATION
+
+    def _cookies(self, r: Request, rewrite: RewriteCookie) -> None:
+        out = r.out
+        out.unfold()
+        lines = []
+        for name, value in out.headers:
+            if name.lower() == b"set-cookie":
+                rewritten = rewrite(r, value)
+                if rewritten is not None:
+                    value = rewritten
+            lines.append((name, value))
+        out.headers = lines
+
+    def _refresh(self, r: Request, rewrite: RewriteRedirect) -> None:
+        out = r.out
+        out.unfold()
+        lines = []
+        for name, value in out.headers:
+            if name.lower() == b"refresh":
+                at = value.lower().find(b"url=")
+                rewritten = rewrite(r, value, at + 4) if at >= 0 else None
+                if rewritten is not None:
+                    value = rewritten
+            lines.append((name, value))
+        out.headers = lines
+
+    def accelerate(self, u: Exchange, head: ResponseHead) -> None:
+        """What X-Accel-… lines ask for, but for the redirect."""
+        ignored = self.ignored
+        value = head.x_accel_limit_rate
+        if value is not None and not ignored & IGNORE_LIMIT_RATE and value.isdigit():
+            u.r.limit_rate = int(value)
+        value = head.x_accel_buffering
+        if value is not None and not ignored & IGNORE_BUFFERING and self.change_buffering:
+            value = value.lower()
+            if value == b"no":
+                u.buffering = False
+            elif value == b"yes":
+                u.buffering = True
+        value = head.x_accel_charset
+        if value is not None and not ignored & IGNORE_CHARSET:
+            u.r.out.override_charset = value
+
+    def take_along(self, r: Request, head: ResponseHead) -> None:
+        """What of *head* an X-Accel-Redirect keeps for the response to come."""
+        out = r.out
+        content_type = head.content_type
+        if content_type is not None:
+            out.content_type = content_type
+        for name, value in head.items():
+            key = name.lower()
+            if key not in WITH_REDIRECT or (key == b"accept-ranges" and self.force_ranges):
+                continue
+            if key == b"set-cookie" and self.cookie is not None:
+                value = self.cookie(r, value) or value
+            out.add(name, value)
