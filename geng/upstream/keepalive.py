@@ -10,7 +10,7 @@ only in a proxy_pass have no cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from time import time
+from time import monotonic
 from typing import Any
 
 DEFAULT_SIZE = 32
@@ -39,7 +39,7 @@ class KeepaliveCache:
         self.timeout = timeout
         self.local = local
         self.exiting = False  # the worker shuts down: nothing is stored any more
-        self.clock: Callable[[], float] = time
+        self.clock: Callable[[], float] = monotonic
         self.idle: dict[Any, Hashable] = {}  # connection -> its key, oldest first
         self.stacks: dict[Hashable, list[Any]] = {}  # key -> its connections, oldest first
 
