@@ -41,6 +41,9 @@ SPLICE_MIN = 65536
 #: One receive into fresh memory.
 MOST_AT_ONCE = 65536
 
+#: So long (ms) a client may keep a full pipe waiting before the upstream's response goes to a file.
+PATIENCE = 200
+
 #: A file's part that is given to the writers at once: a filter may want it in memory.
 SLICE = 1 << 20
 
@@ -391,13 +394,15 @@ class Spliced(Passing):
 
     def move(self, pipe: Pipe) -> bool:
         """Move all of the body; False when the client is too slow and the pipe is full."""
-        u, c, target, framing = self.u, self.c, self.target, self.framing
+        u, c, target = self.u, self.c, self.target
         send_timeout = u.r.loc.send_timeout
         read_timeout = u.conf.read_timeout
-        hub = target.hub
+        full = fresh = False
         while True:
-            if not self.ended and c.ready and pipe.held < pipe.size:
-                self.fill(pipe)
+            if c.ready and not full and not self.ended:
+                # of EAGAIN right after an event only a full pipe can be the cause
+                full = not self.fill(pipe) and fresh
+                fresh = False
             if not pipe.held:
                 if self.ended:
                     break
@@ -409,30 +414,35 @@ class Spliced(Passing):
             except ConnectionClosed as error:
                 self.out.gone(error)
             if sent >= 0:
-                continue
-            if self.ended:
-                # the upstream need not wait for the client
-                self.let_go()
-                if not target.wait_write(send_timeout):
-                    self.out.timed_out()
-            elif pipe.held >= pipe.size or c.ready:
-                if u.conf.max_temp_file_size:
+                full = False
+            elif self.ended:
+                self.let_go()  # the upstream need not wait for the client
+                self.wait_client(send_timeout)
+            elif full:
+                if not u.conf.max_temp_file_size:
+                    self.wait_client(send_timeout)
+                elif not target.wait_write(PATIENCE):
                     return False
-                if not target.wait_write(send_timeout):
+            elif not c.ready:
+                ready = target.hub.wait(min(read_timeout, send_timeout), (c,), (target,))
+                fresh = ready is c
+                if ready is None and read_timeout > send_timeout:
                     self.out.timed_out()
-            else:
-                ready = hub.wait(min(read_timeout, send_timeout), (c,), (target,))
-                if ready is None:
-                    self.timed_out() if read_timeout <= send_timeout else self.out.timed_out()
+                elif ready is None:
+                    self.timed_out()
         self.let_go()
         return True
+
+    def wait_client(self, ms: int) -> None:
+        if not self.target.wait_write(ms):
+            self.out.timed_out()
 
     def let_go(self) -> None:
         if self.u.connection is not None:
             self.settle()
 
-    def fill(self, pipe: Pipe) -> None:
-        """From the upstream into the pipe."""
+    def fill(self, pipe: Pipe) -> bool:
+        """From the upstream into the pipe; False when nothing went."""
         framing = self.framing
         left = framing.left
         try:
@@ -440,7 +450,7 @@ class Spliced(Passing):
         except ConnectionClosed as error:
             self.u.log_broken(error, READING)
             self.failed = "error"
-            return
+            return False
         if got > 0:
             state = self.u.state
             state.bytes_received += got
@@ -448,6 +458,7 @@ class Spliced(Passing):
             framing.skipped(got)
         elif got == 0:
             self.at_end()
+        return got > 0
 
     def to_file(self, pipe: Pipe) -> None:
         """What the pipe holds goes to the temporary file, where the buffered way begins."""
