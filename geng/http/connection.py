@@ -293,6 +293,8 @@ def _serve_one(hc: HttpConnection) -> bool:
     finally:
         stat[WRITING] -= 1
         hc.request = None
+        # what refers to itself is only freed by the garbage collector
+        r.main = r.current = r.upstream = r.sink = None  # type: ignore[assignment]
 
 
 def _choose_server(r: Request, head: RequestHead) -> None:
