@@ -28,7 +28,8 @@ from geng.conf.convert import (
 from geng.conf.directive import UNSET, Conf, Level, command, directive, group, own, own_or_nameless, value
 from geng.conf.tables import HTTP, LIF, LOC, SRV
 from geng.core.values import BadValue, parse_msec, parse_sec
-from geng.errors import Invalid, Refused
+from geng.errors import GengError, Invalid, Refused
+from geng.http.files import OpenFileCache
 from geng.http.listen import Ports, default_listen, read_listen
 from geng.http.resolving import ResolverSettings
 from geng.http.script import Regex, Value, compile_regex, compile_value
@@ -205,6 +206,10 @@ class CoreSrv(Conf, level=Level.SERVER):
         )
 
 
+class AliasRewritten(GengError):
+    """A location's `alias` says nothing about a URI that does not begin with the location's name any more."""
+
+
 class ErrorPage:
     """One status of an `error_page`. overwrite: -1 as it was, 0 the page's own, else the status to send."""
 
@@ -290,7 +295,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
     directio: int = value(UNLIMITED)
     types: Any = value(None)
     root: Any = value(None, group("root", "alias"))
-    alias: Any = value(None, group("root", "alias"))
+    alias: int = value(0, group("root", "alias"))
     error_pages: Any = value(None)
     error_log: Any = value(None)
     resolver: Any = value(None)
@@ -321,6 +326,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
         # -- filled by linking (geng.http.phases)
         self.log: Log = None  # type: ignore[assignment]
         self.server_line = b""
+        self.server_prefix = b""
         self.product = b""
         self.page_tail = b""
         self.default_type_bytes = b""
@@ -348,12 +354,20 @@ class CoreLoc(Conf, level=Level.LOCATION):
 
     def path_of(self, r: Request) -> bytes:
         """The file that r.uri means here (ngx_http_map_uri_to_path)."""
-        root = self.root(r)
-        if not self.alias:
+        root = self.root_of(r)
+        alias = self.alias
+        if not alias:
             return root + r.uri
-        if self.regex is not None:
-            return root
-        return root + r.uri[len(self.prefix) :]
+        if alias < 0:
+            return root + r.uri if r.add_uri_to_alias else root
+        return root + r.uri[alias:]
+
+    def root_of(self, r: Request) -> bytes:
+        """What stands in path_of() before what it takes from the URI. Raises AliasRewritten."""
+        if self.alias and not r.valid_location:
+            raise AliasRewritten(f'"alias" cannot be used in location "{self.name}" where URI was rewritten')
+        root: bytes = self.root.fn(r)
+        return root if root[:1] == b"/" else self.server_prefix + root
 
     @command("root", HSL | LIF)
     def set_root(self, cf: Cf) -> None:
@@ -385,13 +399,16 @@ class CoreLoc(Conf, level=Level.LOCATION):
         if text[:1] != "$":
             text = cf.path(text)
         self.root = compile_value(cf, text)
-        self.alias = alias
+        if alias:  # also for the locations inside, so it is this one's name that counts
+            self.alias = -1 if self.regex is not None else len(self.prefix)
+        else:
+            self.alias = 0
         self.given.update(("root", "alias"))
 
     @property
     def alias_length(self) -> int:
-        """How much of a URI an `alias` takes the place of; -1: all of it (a regex location)."""
-        return -1 if self.regex is not None else len(self.prefix_raw)
+        """How much of a URI an `alias` takes the place of; 0: there is none, -1: all of it (a regex location)."""
+        return self.alias
 
     @property
     def prefix_raw(self) -> bytes:
@@ -450,7 +467,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
                 raise Invalid(f'invalid "open_file_cache" parameter "{word}"') from None
         if not is_off and not most:
             raise Invalid('"open_file_cache" must have the "max" parameter')
-        self.open_file_cache = None if is_off else (most, inactive)
+        self.open_file_cache = None if is_off else OpenFileCache(most, inactive)
         self.given.add("open_file_cache")
 
     @command("directio", HSL)
@@ -584,6 +601,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
         if self.client_body_temp_path is None:
             self.client_body_temp_path = default_path(cf, "client_body_temp")
         self.default_type_bytes = to_bytes(self.default_type)
+        self.server_prefix = to_bytes(cf.path(""))
         self.log = self.error_log if self.error_log is not None else cf.cycle.log
         product = cf.cycle.product
         token = product if self.server_tokens else product.partition(b"/")[0]

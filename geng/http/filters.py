@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.errors import GengError
+from geng.http import special
+from geng.http.response import ResponseOut
 
 if TYPE_CHECKING:
     from geng.http.module import Filter
@@ -110,7 +112,8 @@ class Memory(Writer):
         self.kept = kept
 
     def write(self, parts: Parts, flush: bool = False) -> None:
-        self.kept.extend(part.read() if type(part) is FileSlice else bytes(part) for part in parts)
+        for part in parts:
+            self.kept.append(part.read() if type(part) is FileSlice else bytes(part))
 
     def end(self) -> None:
         pass
@@ -167,6 +170,17 @@ def subrequest_sink(r: Request) -> Writer:
         return DISCARD
     sink = r.main.sink
     return DISCARD if sink is None else Postpone(sink)
+
+
+def refuse(r: Request, status: int, keep: bool = False) -> Writer:
+    """From a header filter: answer with *status* in place of what was being sent (ngx_http_filter_finalize_request).
+
+    The head made so far is forgotten unless *keep*; the writer takes the body that nobody wants now.
+    """
+    if not keep:
+        r.out = ResponseOut()
+    special.respond(r, status)
+    return DISCARD
 
 
 def send_head(r: Request) -> Writer:

@@ -86,3 +86,4 @@ class Module:
     preconfiguration: Callable[[Cf], None] | None = None
     postconfiguration: Callable[[Cf], None] | None = None
     init_worker: Callable[[Any], None] | None = None
+    configure_flag: str = ""

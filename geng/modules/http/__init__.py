@@ -6,7 +6,14 @@ from geng.http.block import HttpServers
 from geng.http.conf import CoreLoc, CoreMain, CoreSrv
 from geng.http.module import Module
 from geng.modules.http import (
+    headers,
+    index,
+    not_modified,
     proxy,
+    range,
+    static,
+    stub_status,
+    try_files,
     upstream,
     upstream_hash,
     upstream_ip_hash,
@@ -25,7 +32,12 @@ HTTP_MODULES: tuple[Module, ...] = (
     upstream.module,
     upstream_variables.module,
     # -- filters at the end of the chain
+    range.module,
     # -- handlers of content
+    static.module,
+    index.module,
+    try_files.module,
+    stub_status.module,
     # -- handlers of access
     # -- variables
     # -- handlers that talk to backends
@@ -38,4 +50,6 @@ HTTP_MODULES: tuple[Module, ...] = (
     upstream_keepalive.module,
     upstream_zone.module,
     # -- filters of content
+    headers.module,
+    not_modified.module,
 )

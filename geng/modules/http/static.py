@@ -1,0 +1,89 @@
+"""Files: what a location without a handler of its own serves.   nginx: ngx_http_static_module.c"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geng.hot.http1 import GET, HEAD, POST
+from geng.hot.uri import escape_uri
+from geng.http.files import FORBIDDEN, MISSING, OpenFile, mapper, opener, shown
+from geng.http.filters import FileSlice
+from geng.http.module import DECLINED, DONE, OK, Handler, Module, Phase
+
+if TYPE_CHECKING:
+    from geng.http.conf import CoreLoc
+    from geng.http.request import Request
+
+
+def link(loc: CoreLoc) -> Handler:
+    """The handler of *loc*; it declines what ends in a slash."""
+    path_of = mapper(loc)
+    open_file = opener(loc)
+    etag = loc.etag
+
+    def static(r: Request) -> int:
+        method = r.method_id
+        if not method & (GET | HEAD | POST):
+            return 405
+        if r.uri[-1:] == b"/":
+            return DECLINED
+        path = path_of(r)
+        of = open_file(r, path)
+        if of.err:
+            return failed(r, loc, of, path)
+        r.root_tested = not r.error_page
+        if of.is_dir:
+            return with_slash(r)
+        if not of.is_file:
+            r.log.crit(f'"{shown(path)}" is not a regular file', ctx=r.c)
+            return 404
+        if method == POST:
+            return 405
+        rc = r.discard_body()
+        if rc != OK:
+            return rc
+        r.out.content_type = loc.content_type_of(r)
+        send_file(r, of, etag)
+        return DONE
+
+    return static
+
+
+def send_file(r: Request, of: OpenFile, etag: bool) -> None:
+    """The answer whose body is this file; its Content-Type (and encoding) is set."""
+    out = r.out
+    size = of.size
+    out.status = 200
+    out.content_length = size
+    out.last_modified = of.mtime
+    if etag:
+        out.etag = b'"%x-%x"' % (of.mtime, size)
+    r.allow_ranges = True
+    writer = r.send_head()
+    if not r.header_only and size:
+        writer.write((FileSlice(of.fd, 0, size),))
+    writer.end()
+
+
+def failed(r: Request, loc: CoreLoc, of: OpenFile, path: bytes) -> int:
+    """Log why *path* could not be opened; the status that says so to the client."""
+    err = of.err
+    if err in MISSING:
+        if loc.log_not_found:
+            r.log.error(f'{of.failed} "{shown(path)}" failed', err=err, ctx=r.c)
+        return 404
+    if err in FORBIDDEN:
+        r.log.error(f'{of.failed} "{shown(path)}" failed', err=err, ctx=r.c)
+        return 403
+    r.log.crit(f'{of.failed} "{shown(path)}" failed', err=err, ctx=r.c)
+    return 500
+
+
+def with_slash(r: Request) -> int:
+    """A directory: send the client to its URI with a slash."""
+    location = escape_uri(r.uri) + b"/"
+    r.out.location = location + b"?" + r.args if r.args else location
+    return 301
+
+
+module = Module(name="http_static", handlers={Phase.CONTENT: link})
