@@ -13,12 +13,19 @@ from typing import Any
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
-# Each module of geng.hot that is compiled; True where it calls back into code that may switch greenlets.
+# Each module that is compiled; True where it calls back into code that may switch greenlets.
 HOT = {
-    "uri": False,
-    "dates": False,
-    "http1": False,
-    "connection": True,
+    "hot.uri": False,
+    "hot.dates": False,
+    "hot.http1": False,
+    "hot.connection": True,
+    "http.response": False,
+    "http.request": True,
+    "http.filters": True,
+    "http.output": True,
+    "http.location": True,
+    "http.phases": True,
+    "http.connection": True,
 }
 
 DIRECTIVES = {
@@ -57,7 +64,7 @@ class BuildHot(build_ext):
         if self.missing:
             print(
                 "warning: no working C compiler was found (install gcc and the Python headers for full speed): "
-                f"{len(self.missing)} of {len(self.extensions)} modules of geng.hot run as plain Python",
+                f"{len(self.missing)} of {len(self.extensions)} modules run as plain Python",
                 file=sys.stderr,
             )
 
@@ -70,6 +77,11 @@ class BuildHot(build_ext):
             self.extensions = built
 
 
+def directives_of(name: str) -> dict[str, Any]:
+    """Only loops over C pointers, which geng.hot has, do without negative indices."""
+    return DIRECTIVES if name.startswith("geng.hot.") else {**DIRECTIVES, "wraparound": True, "cdivision": False}
+
+
 def extensions() -> list[Any]:
     if PURE:
         return []
@@ -79,19 +91,20 @@ def extensions() -> list[Any]:
     except ImportError:
         if REQUIRE:
             raise
-        print("warning: Cython was not found: geng.hot runs as plain Python", file=sys.stderr)
+        print("warning: Cython was not found: geng runs as plain Python", file=sys.stderr)
         return []
     found = []
     for name, switches in HOT.items():
         # Greenlets that switch inside a compiled `except` keep their exception state only without the fast path.
         macros = [("CYTHON_FAST_THREAD_STATE", "0")] if switches else []
-        found.append(Extension(f"geng.hot.{name}", [f"geng/hot/{name}.py"], optional=not REQUIRE, define_macros=macros))
+        path = f"geng/{name.replace('.', '/')}.py"
+        found.append(Extension(f"geng.{name}", [path], optional=not REQUIRE, define_macros=macros))
     try:
-        return list(cythonize(found, compiler_directives=DIRECTIVES))
+        return [ext for ext in found for ext in cythonize([ext], compiler_directives=directives_of(ext.name))]
     except CompileError as reason:
         if REQUIRE:
             raise
-        print(f"warning: Cython refused {reason}: geng.hot runs as plain Python", file=sys.stderr)
+        print(f"warning: Cython refused {reason}: geng runs as plain Python", file=sys.stderr)
         return []
 
 
@@ -104,7 +117,7 @@ setup(
     # the language lies beside the package in the source tree, and inside it where it is installed
     packages=[*find_packages(include=["geng", "geng.*"]), "geng.grammar"],
     package_dir={"geng.grammar": "grammar"},
-    package_data={"geng": ["py.typed"], "geng.hot": ["*.pxd"], "geng.grammar": ["*"]},
+    package_data={"geng": ["py.typed", "**/*.pxd"], "geng.grammar": ["*"]},
     long_description=readme(),
     long_description_content_type="text/markdown",
     ext_modules=extensions(),

@@ -12,6 +12,7 @@ from geng.core.tempfile import TempFile
 from geng.errors import ConnectionClosed, GengError, TimedOut
 from geng.http.filters import ClientGone, FileSlice
 from geng.http.module import OK
+from geng.http.request import bind
 from geng.wire.http1 import CONTINUE, DONE, NEED_MORE, Chunked
 
 if TYPE_CHECKING:
@@ -307,3 +308,6 @@ def finish_discard(r: Request, reader: BodyReader) -> bool:
         return False
     r.lingering = False
     return True
+
+
+bind(read_body=read_body, discard_body=discard_body)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from errno import EACCES, ELOOP, EMLINK, ENAMETOOLONG, ENOENT, ENOTDIR
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from geng.core import clock
+from geng.http.filters import ClientGone, FileSlice, Parts
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
@@ -75,6 +76,27 @@ Mapper = Callable[["Request"], bytes]
 def shown(path: bytes) -> str:
     """*path* as a log line has it."""
     return path.decode("utf-8", "surrogateescape")
+
+
+def in_memory(r: Request, parts: Parts) -> Iterator[Any]:
+    """*parts* as bytes for a filter that must see them; files are read one of `output_buffers` at a time.
+
+    Raises ClientGone, with a line in the log, where a file has become shorter: the answer cannot be completed.
+    """
+    for part in parts:
+        if type(part) is not FileSlice:
+            yield part
+            continue
+        size: int = r.loc.output_buffers[1]
+        offset, left = part.offset, part.length
+        while left > 0:
+            data = os.pread(part.fd, min(left, size), offset)
+            if not data:
+                r.log.crit(f"pread() read only 0 of {left} bytes of a file while sending to client", ctx=r.c)
+                raise ClientGone
+            yield data
+            offset += len(data)
+            left -= len(data)
 
 
 # ---- URI to path

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.errors import GengError
+from geng.http.request import bind
 from geng.http import special
 from geng.http.response import ResponseOut
 
@@ -195,3 +196,6 @@ def send_head(r: Request) -> Writer:
         r.out.status = r.err_status
         r.out.line = b""
     return (r.loc.send_head if r.main is r else r.loc.send_subhead)(r)
+
+
+bind(send_head=send_head)

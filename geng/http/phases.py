@@ -16,6 +16,7 @@ from geng.http.filters import below_postpone, chain, subrequest_sink
 from geng.http.location import REDIRECT, find
 from geng.http.module import CLOSE, DECLINED, DONE, ERROR, OK, Filter, Handler, Module, Phase
 from geng.http.output import output
+from geng.http.request import bind
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc, CoreSrv
@@ -325,3 +326,6 @@ def named_location(r: Request, name: bytes) -> int:
     if rc != DONE:
         finalize(r, rc)
     return DONE
+
+
+bind(internal_redirect=internal_redirect, named_location=named_location)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from geng.hot import uri as uris
+from geng.hot.http1 import METHODS
 from geng.http.module import DONE, OK
 from geng.http.response import ResponseOut
 
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from geng.net.connection import Connection
     from geng.wire.http1 import RequestHead
 
+# What a request can do is written in the modules above this one, which say so when they are loaded: bind().
+read_body: Callable[[Request], int] = None  # type: ignore[assignment]
+discard_body: Callable[[Request], int] = None  # type: ignore[assignment]
+send_head: Callable[[Request], Writer] = None  # type: ignore[assignment]
+internal_redirect: Callable[[Request, bytes, bytes | None], int] = None  # type: ignore[assignment]
+named_location: Callable[[Request, bytes], int] = None  # type: ignore[assignment]
+
+
+def bind(**functions: Callable[..., Any]) -> None:
+    """Fill in the functions that Request's methods of the same names call."""
+    globals().update(functions)
+
+
 MAX_URI_CHANGES = 10
 MAX_SUBREQUESTS = 50
 
@@ -31,54 +45,24 @@ class Request:
     uri, args: what locations and handlers see (decoded path, query without "?"); unparsed_uri: as it was sent.
     vars: values of variables by name, cached or set here; shared with subrequests.
     captures: the last regular expression's match; ctx: each module's own state of this request, by conf class.
-    Class attributes are defaults: what a request does not use is not stored in it.
     """
 
-    # -- what came in
-    method_name: bytes | None = None  # set where the method was changed
+    # Defaults of what few requests use; what most use is set in __init__ (and typed in request.pxd).
     valid_unparsed_uri = True
-    content_length_n = -1
-    chunked_body = False
-    body: RequestBody | None = None
-    discarded = False
-    request_length = 0
-    # -- where it is
-    internal = False
+    add_uri_to_alias = False  # try_files has found the rest of an alias by a regex
     valid_location = True  # r.uri begins with the location's name: not after `rewrite ... break`
-    uri_changed = False
-    uri_changes = MAX_URI_CHANGES + 1
     subrequests = MAX_SUBREQUESTS + 1
-    captures: Any = None
     error_page = False
-    err_status = 0
-    upstream: Any = None  # the exchange with an upstream that is under way or was last
-    upstream_states: tuple[Any, ...] | list[Any] = ()
     access_code = 0
-    # -- what goes out
-    header_sent = False
-    header_only = False
-    header_size = 0
-    pushing = False  # the socket is corked (tcp_nopush)
-    sink: Writer | None = None  # where subrequests' bodies join this request's
-    keepalive = False
-    lingering = False
     expect_tested = False
-    allow_ranges = False
     single_range = False
     filter_need_temporary = False
-    limit_rate: int | None = None  # None: as the location says
     limit_rate_after: int | None = None
     disable_not_modified = False
     preserve_body = False
     root_tested = False
-    post_action = False
-    logged = False
-    # -- subrequests
     parent: Request | None = None
-    memory: list[bytes] | None = None  # collects the body of a subrequest "in memory"
-    background = False
     depth = 0
-    backgrounds = 0
     waits_for_backgrounds: Any = None
 
     def __init__(self, c: Connection, hc: HttpConnection, head: RequestHead) -> None:
@@ -95,8 +79,39 @@ class Request:
         self.out = ResponseOut()
         self.uri: bytes = head.uri
         self.args: bytes = head.args
+        self.start_msec: int = hc.request_start
         self.cleanups: list[Callable[[], object]] | None = None
-        self.start_msec = hc.request_start
+        # -- what came in
+        self.method_name: bytes | None = None  # set where the method was changed
+        self.content_length_n = -1
+        self.chunked_body = False
+        self.body: RequestBody | None = None
+        self.discarded = False
+        self.request_length = 0
+        # -- where it is
+        self.internal = False
+        self.uri_changed = False
+        self.uri_changes = MAX_URI_CHANGES + 1
+        self.captures: Any = None
+        self.err_status = 0
+        self.upstream: Any = None  # the exchange with an upstream that is under way or was last
+        self.upstream_states: tuple[Any, ...] | list[Any] = ()
+        # -- what goes out
+        self.header_sent = False
+        self.header_only = False
+        self.header_size = 0
+        self.pushing = False  # the socket is corked (tcp_nopush)
+        self.sink: Writer | None = None  # where subrequests' bodies join this request's
+        self.keepalive = False
+        self.lingering = False
+        self.allow_ranges = False
+        self.limit_rate: int | None = None  # None: as the location says
+        self.post_action = False
+        self.logged = False
+        # -- subrequests
+        self.memory: list[bytes] | None = None  # collects the body of a subrequest "in memory"
+        self.background = False
+        self.backgrounds = 0
 
     def __repr__(self) -> str:
         kind = "Request" if self.main is self else "Subrequest"
@@ -207,8 +222,3 @@ class Request:
         else:
             self.cleanups.append(cleanup)
 
-
-from geng.hot.http1 import METHODS  # noqa: E402
-from geng.http.body import discard_body, read_body  # noqa: E402 - these need Request
-from geng.http.filters import send_head  # noqa: E402
-from geng.http.phases import internal_redirect, named_location  # noqa: E402

@@ -20,27 +20,28 @@ class ResponseOut:
     passed, hidden: an upstream's head whose lines pass through, but for hidden ones; see unfold().
     """
 
-    status = 0
-    line = b""
-    content_type = b""
-    charset = b""
-    content_length = -1
-    last_modified = -1
-    last_modified_text = b""
-    etag = b""
-    location = b""
-    content_encoding = b""
-    server: bytes | None = None
-    date: bytes | None = None
-    passed: ResponseHead | None = None
-    hidden: NameSet = NOTHING_HIDDEN
+    # Defaults of what few responses use; what most use is set in __init__ (and typed in response.pxd).
     expect_trailers = False
     headless = False  # an upstream's answer had no head: neither has the client's
     override_charset: bytes | None = None  # X-Accel-Charset
     connection = b""  # the whole line's value, for "upgrade" and the like
-    vary = False  # the answer depends on Accept-Encoding (gzip_vary)
 
     def __init__(self) -> None:
+        self.status = 0
+        self.line = b""
+        self.content_type = b""
+        self.charset = b""
+        self.content_length = -1
+        self.last_modified = -1
+        self.last_modified_text = b""
+        self.etag = b""
+        self.location = b""
+        self.content_encoding = b""
+        self.server: bytes | None = None
+        self.date: bytes | None = None
+        self.passed: ResponseHead | None = None
+        self.hidden: NameSet = NOTHING_HIDDEN
+        self.vary = False  # the answer depends on Accept-Encoding (gzip_vary)
         self.headers: list[tuple[bytes, bytes]] = []
         self.trailers: list[tuple[bytes, bytes]] = []
 

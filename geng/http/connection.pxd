@@ -1,0 +1,38 @@
+# What connection.py is in C: types only, no code.
+cimport cython
+from geng.hot.connection cimport Link as CLink
+from geng.hot.http1 cimport RequestHead as CRequestHead
+from geng.http.request cimport Request as CRequest
+
+cdef class HttpConnection:
+    cdef public CLink c
+    cdef public object action, address, discarding, keepalive_loc, keepalive_rest, proxy_protocol, request, srv, ssl
+    cdef public object worker
+    cdef public bytes buffer
+    cdef public long long request_start
+    cdef public long busy, room
+    cdef public bint broken, reading_body, served, timed_out, wants_proxy_protocol
+
+    cpdef bytes take_buffer(self)
+    cpdef give_back(self, bytes data)
+
+@cython.locals(hc=HttpConnection)
+cpdef _readable(CLink c)
+
+@cython.locals(c=CLink)
+cpdef serve(HttpConnection hc)
+
+@cython.locals(c=CLink, buf=bytes, head=CRequestHead, r=CRequest)
+cdef bint _serve_one(HttpConnection hc) except -1
+
+@cython.locals(hc=HttpConnection)
+cdef _choose_server(CRequest r, CRequestHead head)
+
+@cython.locals(hc=HttpConnection, connection=long)
+cdef _process(CRequest r, CRequestHead head)
+
+@cython.locals(c=CLink)
+cdef bint _finish(HttpConnection hc, CRequest r) except -1
+
+@cython.locals(c=CLink)
+cdef _go_idle(HttpConnection hc)

@@ -1,0 +1,23 @@
+# What filters.py is in C: types only, no code.
+
+cdef class FileSlice:
+    cdef public long fd
+    cdef public long long offset, length
+    cpdef bytes read(self)
+
+cdef class Writer:
+    cdef public Writer inner
+    cpdef write(self, parts, bint flush=*)
+    cpdef end(self)
+    cpdef abort(self)
+    cpdef splice_target(self)
+    cpdef spliced(self, n)
+
+cdef class Discard(Writer):
+    pass
+
+cdef class Memory(Writer):
+    cdef public list kept
+
+cdef class Postpone(Writer):
+    pass

@@ -1,0 +1,14 @@
+# What location.py is in C: types only, no code.
+cimport cython
+from geng.http.request cimport Request as CRequest
+
+cdef class LocationTree:
+    cdef public dict exact, redirects
+    cdef public list names, locs, outer
+    cdef public tuple regexes
+
+    @cython.locals(i=Py_ssize_t, names=list)
+    cpdef prefix(self, bytes uri)
+
+@cython.locals(tree=LocationTree, outcome=long, uri=bytes)
+cpdef find(CRequest r, inside)

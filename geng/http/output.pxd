@@ -1,0 +1,38 @@
+# What output.py is in C: types only, no code.
+cimport cython
+from geng.hot.connection cimport Link as CLink
+from geng.http.filters cimport Writer
+from geng.http.request cimport Request as CRequest
+from geng.http.response cimport ResponseOut as CResponseOut
+
+cdef dict _dated
+
+cpdef bytes server_and_date(bytes server)
+
+@cython.locals(out=CResponseOut, status=long, version=long, chunked=bint, head=bytes)
+cpdef output(CRequest r)
+
+@cython.locals(lines=list)
+cdef bytes _head(CRequest r, CResponseOut out, loc, long status, bint chunked)
+
+cdef class Output(Writer):
+    cdef public CRequest r
+    cdef public CLink c
+    cdef public object loc
+    cdef public list held
+    cdef public Py_ssize_t held_size
+
+    @cython.locals(held=list, size=Py_ssize_t, n=Py_ssize_t)
+    cpdef write(self, parts, bint flush=*)
+
+    @cython.locals(held=list)
+    cpdef end(self)
+
+    cpdef rate(self)
+    cpdef send(self, list parts)
+
+cdef class ChunkedOutput(Output):
+    pass
+
+cdef class HeadOnly(Output):
+    pass
