@@ -6,6 +6,7 @@ from geng.http.block import HttpServers
 from geng.http.conf import CoreLoc, CoreMain, CoreSrv
 from geng.http.module import Module
 from geng.modules.http import (
+    gzip,
     headers,
     index,
     not_modified,
@@ -33,6 +34,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     upstream_variables.module,
     # -- filters at the end of the chain
     range.module,
+    gzip.module,
     # -- handlers of content
     static.module,
     index.module,
