@@ -215,6 +215,8 @@ class Exchange:
         finally:
             if watch and not client.closed:
                 client.on_read = None
+            if r.hc.action:
+                r.hc.action = "sending to client"
         if self.redirect is not None:
             return self.go_elsewhere(self.redirect)
         return rc
@@ -353,7 +355,9 @@ class Exchange:
 
     def not_connected(self, error: ConnectionClosed) -> int:
         name = self.name.decode("utf-8", "surrogateescape")
-        ctx = self.r.hc.doing(CONNECTING)
+        hc = self.r.hc
+        hc.action = CONNECTING
+        ctx = hc.c
         log = self.r.log
         if error.call == "connect()":
             if error.error in ASYNCHRONOUS and not name.startswith("unix:"):
@@ -630,7 +634,9 @@ class Exchange:
     def log_broken(self, error: ConnectionClosed, action: str) -> None:
         call = "writev()" if error.call == "send()" else error.call
         level = "error" if error.error in ORDINARY_ERRORS else "alert"
-        self.r.log.log(level, f"{call} failed", err=error.error, ctx=self.r.hc.doing(action))
+        hc = self.r.hc
+        hc.action = action
+        self.r.log.log(level, f"{call} failed", err=error.error, ctx=hc.c)
 
     def client_stirred(self, client: Connection) -> None:
         """The client sent something, or went: the request ends with 499 then."""
@@ -674,7 +680,9 @@ class Exchange:
     # ---- the log
 
     def log_error(self, message: str, action: str, err: int | None = None) -> None:
-        self.r.log.error(message, err=err, ctx=self.r.hc.doing(action))
+        hc = self.r.hc
+        hc.action = action
+        self.r.log.error(message, err=err, ctx=hc.c)
 
     def log_text(self) -> str:
         """The upstream as log lines show it; "" before one was picked."""

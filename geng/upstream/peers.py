@@ -270,7 +270,7 @@ class Picker:
         weight = peer.effective_weight - peer.weight // peer.max_fails
         peer.effective_weight = max(weight, 0)
         if peer.fails >= peer.max_fails:
-            self.r.log.warn("upstream server temporarily disabled", ctx=self.r)
+            self.r.log.warn("upstream server temporarily disabled", ctx=self.r.c)
 
     def _watch(self, peer: Peer, guarded: bool) -> None:
         peer.guarded = guarded
