@@ -105,19 +105,20 @@ ASYNCHRONOUS = frozenset((ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ECONNRESET))
 class Adapter:
     """What a protocol adds to the engine, for one location; made when the location is linked."""
 
-    conf: UpstreamConf
-    rules: HeaderRules
-    upstream: Upstream | None = None
-    upstreams: Upstreams
-    schema = b""
     streams = False  # the request's body may be passed on as it arrives
+    upstreams: Upstreams
 
-    def __init__(self, loc: CoreLoc, conf: UpstreamConf) -> None:
-        self.loc = loc
-        self.conf = conf
-        self.module = conf.prefix
+    def __init__(self, loc: CoreLoc, conf: UpstreamConf, schema: bytes = b"") -> None:
         number, each = conf.buffers
+        self.conf = conf
+        self.rules: HeaderRules = None  # type: ignore[assignment]  # the subclass has them
+        self.upstream: Upstream | None = None
+        self.schema = schema
         self.receive = max(min(RECEIVE, conf.buffer_size + number * each), 1)
+        self.buffer_size = conf.buffer_size
+        self.read_timeout = conf.read_timeout
+        self.tries = conf.next_upstream_tries
+        self.watches = not conf.ignore_client_abort
 
     def begin(self, u: Exchange) -> int:
         """Before anything else: where to, when that depends on the request (u.aim). 0, or a status."""
@@ -147,44 +148,58 @@ class Adapter:
         raise NotImplementedError
 
 
+def stirred(client: Connection) -> None:
+    """In the hub: the client of an exchange sent something, or went; its request ends with 499 then."""
+    r = client.data.request
+    u = r.current.upstream or r.upstream
+    if u is not None and client.peek_closed():
+        client.on_read = None
+        u.greenlet.throw(Abandoned(client.error))
+    elif client.ready:
+        client._mute()  # a pipelined request: nobody wants it yet
+
+
 class Exchange:
     """What a request has under way with an upstream; `r.upstream`.   nginx: ngx_http_upstream_t
 
-    Class attributes are defaults: what an exchange does not use is not stored in it.
+    picked: a peer is held, free() is due; name: of the peer that was last tried; aim: where to, when it came from a
+    variable; vars: the protocol's own; request: what is sent, sender: what is left of it; began: ms, when the first peer
+    was asked for; head_method: the upstream was asked with HEAD; body_length, chunked: of the request, as told to the
+    upstream; redirect: X-Accel-Redirect.
     """
 
-    picker: Picker | None = None
-    picked = False  # a peer is held: free() is due
-    connection: Connection | None = None
-    head: ResponseHead | None = None
+    # What few exchanges use; what most use is set in __init__ (and typed in engine.pxd).
     trailers: Sequence[tuple[bytes, bytes]] = ()
-    schema = b""
-    uri = b""
-    name = b""  # of the peer that was last tried
-    unix = False
-    vars: Any = None  # the protocol's own
-    aim: Url | None = None  # where to, when it came from a variable
-    stream: BodyStream | None = None
-    sender: Sender | None = None  # what is left to send
-    request: Sequence[Any] = ()
-    request_sent = False
-    keepalive = False
-    header_sent = False
-    head_method = False  # the upstream was asked with HEAD
-    upgrade = False
-    redirect: bytes | None = None  # X-Accel-Redirect
+    aim: Url | None = None
+    redirect: bytes | None = None
     hints_length = 0
-    body_length = -1  # of the request, as told to the upstream
-    chunked = False  # the request's body is sent in chunks
-    began = 0  # ms: when the first peer was asked for
-    state: UpstreamState | None = None
-    greenlet: Any = None
+    chunked = False
+    stream: BodyStream | None = None
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.r = r
         self.adapter = adapter
         self.conf = conf = adapter.conf
-        self.buffering = conf.buffering
+        self.buffering: bool = conf.buffering
+        self.schema = adapter.schema
+        self.picker: Picker = None  # type: ignore[assignment]  # until start()
+        self.picked = False
+        self.connection: Connection | None = None
+        self.head: ResponseHead | None = None
+        self.uri = b""
+        self.name = b""
+        self.vars: Any = None
+        self.sender: Sender | None = None
+        self.request: Sequence[Any] = ()
+        self.request_sent = False
+        self.keepalive = False
+        self.header_sent = False
+        self.head_method = False
+        self.upgrade = False
+        self.body_length = -1
+        self.began = 0
+        self.state: UpstreamState = None  # type: ignore[assignment]  # until a peer is asked for
+        self.greenlet: Any = None
 
     def __repr__(self) -> str:
         return f"<Exchange {self.log_text() or 'begun'}>"
@@ -195,12 +210,12 @@ class Exchange:
         """Serve the request; a verdict for the phases."""
         r = self.r
         client = r.c
-        watch = not (self.conf.ignore_client_abort or r.background or r.post_action)
+        watch = self.adapter.watches and not (r.background or r.post_action)
         try:
             if watch:
                 self.greenlet = getcurrent()
                 client.ready = False
-                client.on_read = self.client_stirred
+                client.on_read = stirred
             rc = self.start()
             while rc == AGAIN:
                 rc = self.attempt()
@@ -224,13 +239,14 @@ class Exchange:
     def start(self) -> int:
         """Up to the picker; AGAIN, or a status."""
         r = self.r
-        self.request = self.adapter.create_request(self)
+        adapter = self.adapter
+        self.request = adapter.create_request(self)
         if r.upstream_states:
             r.upstream_states.append(separator())
         else:
             r.upstream_states = []
         if self.aim is None:
-            upstream = self.adapter.upstream
+            upstream = adapter.upstream
             if upstream is None:
                 raise AssertionError("no upstream configuration")
             self.picker = picker = upstream.start(r, self.conf)
@@ -239,9 +255,8 @@ class Exchange:
             if rc:
                 return rc
             picker = self.picker
-        tries = self.conf.next_upstream_tries
-        if tries and picker.tries > tries:
-            picker.tries = tries
+        if adapter.tries and picker.tries > adapter.tries:
+            picker.tries = adapter.tries
         return AGAIN
 
     def resolve(self, aim: Url) -> int:
@@ -312,7 +327,7 @@ class Exchange:
                 self.send_body(c, request)
                 if self.sender is not None:
                     return self.read_head(c, None)
-            if self.sender is None and not c.ready and not c.wait_read(self.conf.read_timeout):
+            if self.sender is None and not c.ready and not c.wait_read(self.adapter.read_timeout):
                 return self.timed_out(READING_HEAD)
             data = c.recv(self.adapter.receive)
         except ConnectionClosed as error:
@@ -321,7 +336,7 @@ class Exchange:
             return self.timed_out(SENDING)
         if data:
             head = self.adapter.parse(self, data)
-            if head.rc == DONE and head.end <= self.conf.buffer_size:
+            if head.rc == DONE and head.end <= self.adapter.buffer_size:
                 state.bytes_received = len(data)
                 return self.answered(c, head, data)
         return self.read_head(c, data)
@@ -638,14 +653,6 @@ class Exchange:
         hc.action = action
         self.r.log.log(level, f"{call} failed", err=error.error, ctx=hc.c)
 
-    def client_stirred(self, client: Connection) -> None:
-        """The client sent something, or went: the request ends with 499 then."""
-        if client.peek_closed():
-            client.on_read = None
-            self.greenlet.throw(Abandoned(client.error))
-        elif client.ready:
-            client._mute()  # a pipelined request: nobody wants it yet
-
     def client_left(self) -> int:
         """nginx: ngx_http_upstream_check_broken_connection"""
         r = self.r
@@ -697,31 +704,33 @@ Handler = Callable[["Request"], int]
 
 def handler(adapter: Adapter) -> Handler:
     """The content handler of a location whose requests go to an upstream."""
-    begin = adapter.begin
-    schema = adapter.schema
-    static = type(adapter).begin is Adapter.begin
+    begin = None if type(adapter).begin is Adapter.begin else adapter.begin
 
     def handle(r: Request) -> int:
         u = Exchange(r, adapter)
-        u.schema = schema
         r.upstream = u
-        if not static:
+        if begin is not None:
             rc = begin(u)
             if rc:
                 return rc
         if r.content_length_n > 0 or r.chunked_body or r.main is not r:
-            if adapter.streams and adapter.wants_stream(r):
-                try:
-                    u.stream = open_stream(r)
-                except BodyFailed as failed:
-                    return failed.status
-            else:
-                rc = r.read_body()
-                if rc:
-                    return rc
+            rc = receive_body(r, u, adapter)
+            if rc:
+                return rc
         return u.run()
 
     return handle
+
+
+def receive_body(r: Request, u: Exchange, adapter: Adapter) -> int:
+    """Have the request's body, all of it or as a stream: 0, or a status."""
+    if not (adapter.streams and adapter.wants_stream(r)):
+        return r.read_body()
+    try:
+        u.stream = open_stream(r)
+    except BodyFailed as failed:
+        return failed.status
+    return 0
 
 
 def open_stream(r: Request) -> BodyStream:

@@ -10,7 +10,6 @@ from geng.conf.convert import enum, num, to_bytes, to_text, with_cf
 from geng.conf.directive import UNSET, command, directive, own_or_nameless, value
 from geng.conf.tables import LIF, LMT, LOC
 from geng.errors import Invalid, Refused
-from geng.hot.http1 import ResponseHead, parse_response
 from geng.http.conf import CoreLoc
 from geng.http.module import CHANGEABLE, NOCACHEABLE, Module, Variable
 from geng.http.script import Value, compile_regex, compile_value, count_variables
@@ -28,9 +27,9 @@ from geng.modules.http.proxy_rewrite import (
 from geng.modules.http.upstream import upstreams
 from geng.upstream.address import BadAddress, Url, parse_url
 from geng.upstream.conf import HSL, UpstreamConf
-from geng.upstream.engine import Adapter, Exchange, handler
-from geng.upstream.framing import Chunks, Framing, Sized
+from geng.upstream.engine import Exchange, handler
 from geng.upstream.headers import HeaderRules
+from geng.upstream.http1 import Http1Adapter
 
 if TYPE_CHECKING:
     from geng.http.module import Handler
@@ -241,14 +240,22 @@ class ProxyConf(UpstreamConf, prefix="proxy"):
         self.all_upstreams = upstreams(cf)
 
 
-class ProxyAdapter(Adapter):
+class ProxyAdapter(Http1Adapter):
     """One location's way to its HTTP upstream."""
 
-    schema = b"http://"
-    conf: ProxyConf
-
     def __init__(self, loc: CoreLoc, conf: ProxyConf, target: Target) -> None:
-        Adapter.__init__(self, loc, conf)
+        assemble = assembler(
+            version=conf.http_version,
+            method=conf.method,
+            vars=target.vars,
+            location=target.location,
+            headers=conf.set_header,
+            body=conf.set_body,
+            pass_headers=conf.pass_request_headers,
+        )
+        Http1Adapter.__init__(
+            self, loc, conf, b"http://", assemble, conf.pass_request_body and conf.set_body is None, conf.http_version
+        )
         self.rules = HeaderRules(
             conf,
             first_of(conf.redirects) if conf.redirect and conf.redirects else None,
@@ -260,60 +267,6 @@ class ProxyAdapter(Adapter):
         self.upstreams = conf.all_upstreams
         self.vars = target.vars
         self.value = target.value
-        self.pass_body = conf.pass_request_body and conf.set_body is None
-        self.streams = not conf.request_buffering and self.pass_body
-        self.version = conf.http_version
-        self.pass_trailers = conf.pass_trailers
-        self.assemble = assembler(
-            version=conf.http_version,
-            method=conf.method,
-            vars=target.vars,
-            location=target.location,
-            headers=conf.set_header,
-            body=conf.set_body,
-            pass_headers=conf.pass_request_headers,
-        )
-
-    def wants_stream(self, r: Request) -> bool:
-        return self.version == 11 or not r.chunked_body
-
-    def create_request(self, u: Exchange) -> Sequence[Any]:
-        r = u.r
-        head = self.assemble(r, u)
-        body = r.body
-        if body is None or not body.length or not self.pass_body or u.stream is not None:
-            return (head,)
-        return [head, *body.parts()]
-
-    def encode(self, u: Exchange, parts: list[bytes], last: bool) -> list[bytes]:
-        """nginx: ngx_http_proxy_body_output_filter"""
-        if not u.chunked:
-            return parts
-        size = sum(map(len, parts))
-        if not size:
-            return [b"0\r\n\r\n"] if last else []
-        return [b"%x\r\n" % size, *parts, b"\r\n0\r\n\r\n" if last else b"\r\n"]
-
-    def parse(self, u: Exchange, data: bytes) -> ResponseHead:
-        return parse_response(data)
-
-    def headed(self, u: Exchange, head: ResponseHead) -> None:
-        """nginx: ngx_http_proxy_process_header"""
-        status = head.status
-        if status == 101:
-            if u.r.head.upgrade is not None:
-                u.upgrade = True
-        elif status == 204 or status == 304 or u.head_method or (head.content_length_n == 0 and not head.chunked):
-            u.keepalive = not head.connection_close
-
-    def framing(self, u: Exchange, head: ResponseHead) -> Framing:
-        """nginx: ngx_http_proxy_input_filter_init"""
-        if head.status == 204 or head.status == 304 or u.head_method:
-            return Sized(0)
-        if head.chunked:
-            return Chunks(self.pass_trailers, self.conf.buffer_size)
-        n = head.content_length_n
-        return Sized(n) if n >= 0 else Framing()
 
 
 class VariableProxyAdapter(ProxyAdapter):
