@@ -6,14 +6,22 @@ from geng.http.block import HttpServers
 from geng.http.conf import CoreLoc, CoreMain, CoreSrv
 from geng.http.module import Module
 from geng.modules.http import (
+    addition,
+    autoindex,
+    charset,
+    empty_gif,
+    gunzip,
     gzip,
+    gzip_static,
     headers,
     index,
     not_modified,
     proxy,
+    random_index,
     range,
     static,
     stub_status,
+    sub,
     try_files,
     upstream,
     upstream_hash,
@@ -37,13 +45,17 @@ HTTP_MODULES: tuple[Module, ...] = (
     gzip.module,
     # -- handlers of content
     static.module,
+    gzip_static.module,
+    autoindex.module,
     index.module,
+    random_index.module,
     try_files.module,
     stub_status.module,
     # -- handlers of access
     # -- variables
     # -- handlers that talk to backends
     proxy.module,
+    empty_gif.module,
     # -- balancers
     upstream_hash.module,
     upstream_ip_hash.module,
@@ -52,6 +64,10 @@ HTTP_MODULES: tuple[Module, ...] = (
     upstream_keepalive.module,
     upstream_zone.module,
     # -- filters of content
+    charset.module,
+    sub.module,
+    addition.module,
+    gunzip.module,
     headers.module,
     not_modified.module,
 )
