@@ -1,0 +1,214 @@
+"""`geng`: nginx's command line.   nginx: nginx.c (main, ngx_get_options, ngx_process_options)"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from geng.core.log import first_log, say, write_stderr
+from geng.errors import ConfigError
+
+if TYPE_CHECKING:
+    from geng.core.log import Log
+    from geng.process.cycle import Cycle, Options
+
+SIGNALS = {"stop": signal.SIGTERM, "quit": signal.SIGQUIT, "reopen": signal.SIGUSR1, "reload": signal.SIGHUP}
+WITH_VALUE = {
+    "p": ("prefix", "directory name"),
+    "e": ("error_log", "file name"),
+    "c": ("conf", "file name"),
+    "g": ("directives", "parameter"),
+    "s": ("signal", "parameter"),
+}
+
+
+class BadOption(Exception):
+    """A command line that nginx refuses; str() is its message."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        shown, options = parse(words)
+    except BadOption as error:
+        say(str(error))
+        return 1
+    if shown:
+        return show(shown, options)
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        return 0
+
+
+def parse(words: Sequence[str]) -> tuple[str, Options]:
+    """Which of `?hvV` were given, and the rest; raises BadOption."""
+    from geng.process.cycle import Options
+
+    options = Options(argv=command())
+    shown = ""
+    rest = iter(words)
+    for word in rest:
+        if word[:1] != "-":
+            raise BadOption(f'invalid option: "{word}"')
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in "?hvV":
+                shown += letter
+            elif letter in "tT":
+                options.test = True
+                options.dump = options.dump or letter == "T"
+            elif letter == "q":
+                options.quiet = True
+            elif letter in WITH_VALUE:
+                field, what = WITH_VALUE[letter]
+                value = letters or next(rest, None)
+                if not value:
+                    raise BadOption(f'option "-{letter}" requires {what}')
+                if letter == "s" and value not in SIGNALS:
+                    raise BadOption(f'invalid option: "-s {value}"')
+                setattr(options, field, value)
+                letters = ""
+            else:
+                raise BadOption(f'invalid option: "{letter}"')
+    return shown, options
+
+
+def command() -> list[str]:
+    """How this program was started, for the binary upgrade."""
+    program = sys.argv[0]
+    if program.endswith("__main__.py"):
+        return [sys.executable, "-m", "geng", *sys.argv[1:]]
+    return [sys.executable, program, *sys.argv[1:]]
+
+
+def show(shown: str, options: Options) -> int:
+    """-v, -V, -h."""
+    from geng.cli import version
+
+    text = version.version()
+    if "?" in shown or "h" in shown:
+        text += version.USAGE
+    if "V" in shown:
+        text += version.details()
+    write_stderr(text.encode())
+    return 0
+
+
+def run(options: Options) -> int:
+    """Everything but showing versions."""
+    from geng.process import cycle as cycles
+
+    log = first_log(options.log_path())
+    if options.signal:
+        return send_signal(options, log)
+    try:
+        cycle = cycles.make(options, log)
+    except ConfigError as error:
+        log.log(error.level, str(error))
+        if options.test:
+            say(f"configuration file {options.full(options.conf)} test failed")
+        return 1
+    except RecursionError:
+        log.emerg("blocks are nested too deeply")
+        return 1
+    if options.test:
+        return tested(options, cycle)
+    return start(options, cycle, log)
+
+
+def tested(options: Options, cycle: Cycle) -> int:
+    """-t and -T went well."""
+    name = options.full(options.conf)
+    if not options.quiet:
+        say(f"the configuration file {name} syntax is ok")
+        say(f"configuration file {name} test is successful")
+    if options.dump:
+        sys.stdout.flush()
+        for file, content in cycle.sources.files.items():
+            os.write(1, f"# configuration file {file}:\n".encode("utf-8", "surrogateescape"))
+            os.write(1, content + b"\n")
+    return 0
+
+
+def start(options: Options, cycle: Cycle, log: Log) -> int:
+    """Become the server."""
+    from geng.process import master
+
+    core = cycle.core
+    try:
+        if core.daemon and not os.environ.get("NGINX"):
+            daemonize()
+        elif core.daemon:
+            pass  # the new binary of an upgrade is a daemon's child already
+        cycle.write_pid()
+    except ConfigError as error:
+        log.log(error.level, str(error))
+        return 1
+    log.to_stderr = False
+    try:
+        if core.daemon:
+            cycle.log.redirect_stderr()
+    except OSError as error:
+        cycle.log.alert("dup2(STDERR) failed", err=error.errno)
+    cycle.log.notice(f'using the "{cycle.events.use}" event method')
+    cycle.log.notice(product_line())
+    if core.master:
+        return master.Master(options, cycle).run()
+    return master.run_single(cycle)
+
+
+def product_line() -> str:
+    from geng import __version__
+
+    return f"geng/{__version__}, Python {sys.version.split()[0]}"
+
+
+def daemonize() -> None:
+    """nginx: ngx_daemon.c"""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.umask(0)
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    if null > 2:
+        os.close(null)
+
+
+def send_signal(options: Options, log: Log) -> int:
+    """-s: tell the process of the pid file.   nginx: ngx_signal_process"""
+    from geng.process import cycle as cycles
+
+    cycle = cycles.Cycle(options, log)
+    try:
+        cycle.read()
+    except ConfigError as error:
+        log.log(error.level, str(error))
+        return 1
+    name = cycle.pid_path
+    log.notice("signal process started")
+    try:
+        with open(name, "rb") as file:
+            content = file.read(64).strip()
+    except OSError as error:
+        log.error(f'open() "{name}" failed', err=error.errno)
+        return 1
+    if not content.isdigit() or not int(content):
+        log.error(f'invalid PID number "{content.decode("utf-8", "replace")}" in "{name}"')
+        return 1
+    number = SIGNALS[options.signal]
+    try:
+        os.kill(int(content), number)
+    except OSError as error:
+        log.alert(f"kill({int(content)}, {int(number)}) failed", err=error.errno)
+        return 1
+    return 0
+
+

@@ -1,0 +1,77 @@
+"""What `-v`, `-V` and `-h` say. Tools read nginx's version and its configure arguments there, so they tell the truth.
+
+nginx: nginx.c (ngx_show_version_info), auto/options
+"""
+
+from __future__ import annotations
+
+import platform
+
+from geng import __version__
+
+NGINX_VERSION = "1.31.5"
+"""The nginx whose configuration and behaviour geng has."""
+
+#: Modules that nginx builds unless `--without-http_X_module` says otherwise.
+DEFAULT_MODULES = (
+    "charset gzip ssi userid access auth_basic mirror autoindex geo map split_clients referer rewrite proxy fastcgi "
+    "uwsgi scgi grpc tunnel memcached limit_conn limit_req empty_gif browser upstream_hash upstream_ip_hash "
+    "upstream_least_conn upstream_least_time upstream_random upstream_keepalive upstream_zone upstream_sticky"
+).split()
+
+#: Modules that nginx builds only with `--with-http_X_module`.
+OPTIONAL_MODULES = (
+    "ssl v2 v3 realip addition xslt image_filter geoip sub dav flv mp4 gunzip gzip_static auth_request random_index "
+    "secure_link degradation slice stub_status perl"
+).split()
+
+#: nginx's name of a module where its configure option has another one.
+FILTERS = {"charset": "charset_filter", "gzip": "gzip_filter", "ssi": "ssi_filter", "userid": "userid_filter",
+           "addition": "addition_filter", "sub": "sub_filter", "gunzip": "gunzip_filter", "slice": "slice_filter",
+           "xslt": "xslt_filter"}  # fmt: skip
+
+USAGE = """\
+Usage: geng [-?hvVtTq] [-s signal] [-p prefix]
+            [-e filename] [-c filename] [-g directives]
+
+Options:
+  -?,-h         : this help
+  -v            : show version and exit
+  -V            : show version and configure options then exit
+  -t            : test configuration and exit
+  -T            : test configuration, dump it and exit
+  -q            : suppress non-error messages during configuration testing
+  -s signal     : send signal to a master process: stop, quit, reopen, reload
+  -p prefix     : set prefix path (default: the current directory)
+  -e filename   : set error log file (default: logs/error.log)
+  -c filename   : set configuration file (default: conf/nginx.conf)
+  -g directives : set global directives out of configuration file
+
+"""
+
+
+def version() -> str:
+    """The first lines of all three."""
+    return f"nginx version: nginx/{NGINX_VERSION}\ngeng version: geng/{__version__}\n"
+
+
+def details() -> str:
+    """What `-V` adds."""
+    return (
+        f"built by {platform.python_implementation()} {platform.python_version()}\n"
+        f"configure arguments:{''.join(' ' + word for word in configure_arguments())}\n"
+    )
+
+
+def configure_arguments() -> list[str]:
+    """nginx's options for what geng can do: `--with-…` for what works, `--without-…` for what does not yet."""
+    from geng.modules.http import HTTP_MODULES
+
+    there = {module.name.removeprefix("http_") for module in HTTP_MODULES}
+    words = [f"--with-http_{name}_module" for name in OPTIONAL_MODULES if FILTERS.get(name, name) in there or name in there]
+    words += [
+        f"--without-http_{name}_module"
+        for name in DEFAULT_MODULES
+        if FILTERS.get(name, name) not in there and name not in there
+    ]
+    return [*words, "--without-http-cache"]

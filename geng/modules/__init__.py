@@ -1,0 +1,14 @@
+"""What the main level of a configuration knows, in nginx's order. The HTTP modules are in geng.modules.http."""
+
+from __future__ import annotations
+
+from geng.conf.directive import Conf
+from geng.modules.core import CoreConf
+from geng.modules.events import EventsBlock, EventsConf
+
+
+def main_confs() -> list[type[Conf]]:
+    """The conf classes of the main level; http is only loaded when a configuration is read."""
+    from geng.http.block import HttpBlock
+
+    return [CoreConf, EventsBlock, EventsConf, HttpBlock]

@@ -1,0 +1,45 @@
+"""`load_module path/to/file.py;`: modules that a site has written itself.   nginx: nginx.c (ngx_load_module)"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Any
+
+from geng.errors import Invalid
+
+if TYPE_CHECKING:
+    from geng.conf.compiler import Cf
+
+
+def load(cf: Cf, name: str) -> None:
+    """Run the file *name* and take its `module` (or `modules`) among the HTTP modules of this configuration."""
+    if cf.cycle.http is not None:
+        raise Invalid('"load_module" directive is specified too late')
+    path = cf.path(name, conf_prefix=False)
+    if not name.endswith(".py"):
+        raise Invalid(f'"load_module" takes modules written in Python: "{name}" does not end in ".py"')
+    found = _run(path)
+    for module in found:
+        if any(module.name == other.name for other in cf.cycle.site_modules):
+            raise Invalid(f'module "{module.name}" is already loaded')
+        cf.cycle.site_modules.append(module)
+
+
+def _run(path: str) -> list[Any]:
+    from geng.http.module import Module
+
+    spec = importlib.util.spec_from_file_location(f"geng_site_{abs(hash(path))}", path)
+    assert spec is not None and spec.loader is not None
+    code = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = code
+    try:
+        spec.loader.exec_module(code)
+    except FileNotFoundError:
+        raise Invalid(f'module "{path}" was not found') from None
+    except Exception as error:
+        raise Invalid(f'module "{path}" failed: {type(error).__name__}: {error}') from None
+    found = getattr(code, "modules", None) or [getattr(code, "module", None)]
+    if not all(isinstance(module, Module) for module in found):
+        raise Invalid(f'module "{path}" defines neither "module" nor "modules"')
+    return list(found)

@@ -1,0 +1,1 @@
+"""Master, workers and the configuration that they run."""

@@ -1,0 +1,324 @@
+"""One configuration in use: read, its files and sockets opened, and what it takes over from the one before.
+
+nginx: ngx_cycle.c (ngx_init_cycle)
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import resource
+import stat
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from geng.conf.compiler import Cf, fresh
+from geng.conf.convert import to_bytes
+from geng.conf.directive import commands_of
+from geng.conf.source import Sources
+from geng.conf.tables import MAIN
+from geng.core.log import Log, OpenFiles, errno_text, parse_target
+from geng.core.zone import Zone, Zones
+from geng.errors import ConfigError, Invalid
+from geng.modules import main_confs
+from geng.modules.core import PRODUCT, CoreConf, hostname
+from geng.modules.events import EventsBlock, EventsConf
+from geng.net import sockaddr as sa
+from geng.net.listen import BindFailed, Listening
+
+if TYPE_CHECKING:
+    from geng.conf.convert import Path
+
+TRIES = 5
+TRY_AGAIN = 0.5  # seconds
+STAT_ROW = 8  # counters of a worker (geng.net.connection.STAT_SIZE)
+MAX_WORKERS = 1024
+INHERITED = "NGINX"  # the environment variable with the descriptors of listening sockets
+
+
+@dataclass
+class Options:
+    """What the command line says. Paths are as given; see prefix_path() and conf_path()."""
+
+    prefix: str = ""
+    conf: str = "conf/nginx.conf"
+    error_log: str = "logs/error.log"
+    directives: str = ""
+    test: bool = False
+    dump: bool = False
+    quiet: bool = False
+    signal: str = ""
+    argv: list[str] = field(default_factory=list)
+
+    def prefix_path(self) -> str:
+        """The prefix, with a slash at the end."""
+        prefix = self.prefix or os.getcwd()
+        return prefix if prefix.endswith("/") else prefix + "/"
+
+    def full(self, name: str) -> str:
+        return name if name.startswith("/") else self.prefix_path() + name
+
+    def log_path(self) -> str:
+        """The first log's file, "" for the standard error."""
+        return "" if self.error_log == "stderr" else self.full(self.error_log)
+
+
+class Cycle:
+    """A configuration and what belongs to it. *http*: the linked http block, or None."""
+
+    def __init__(self, options: Options, log: Log) -> None:
+        self.options = options
+        self.first_log = log
+        self.log = Log()
+        self.files = OpenFiles()
+        self.paths: list[Path] = []
+        self.zones = Zones()
+        self.http: Any = None
+        self.hostname = hostname()
+        self.core: CoreConf = None  # type: ignore[assignment]
+        self.events: EventsConf = None  # type: ignore[assignment]
+        self.listenings: list[Listening] = []
+        self.sources: Sources = None  # type: ignore[assignment]
+        self.stat: Zone = None  # type: ignore[assignment]
+        self.site_modules: list[Any] = []  # by load_module
+
+    def __repr__(self) -> str:
+        return f"<Cycle {self.options.conf} {len(self.listenings)} listenings>"
+
+    # ---- reading
+
+    def read(self) -> None:
+        """Read and link the configuration; raises ConfigError. Nothing is opened yet."""
+        options = self.options
+        self.sources = Sources(_read, glob.glob, options.prefix_path())
+        classes = main_confs()
+        cf = Cf(self.sources, commands_of(classes), self._tell)
+        cf.cycle = self
+        confs = fresh(classes)
+        self.core, self.events = confs[CoreConf], confs[EventsConf]
+        conf = options.full(options.conf)
+        if options.directives:
+            self.sources.conf_prefix = os.path.dirname(conf) + "/"
+            cf.walk(self.sources.parameter(options.directives), MAIN, confs)
+        cf.walk(self.sources.main(conf), MAIN, confs)
+        cf.file = ""
+        try:
+            for cls in classes:
+                confs[cls].resolve(cf)
+        except Invalid as invalid:
+            raise ConfigError(str(invalid)) from None
+        if not confs[EventsBlock].seen:
+            raise ConfigError('no "events" section in configuration')
+        self._check_limits()
+        if self.http is not None:
+            self.listenings = self._with_clones(self.http.listenings)
+
+    def _tell(self, level: str, message: str) -> None:
+        self.first_log.log(level, message)
+
+    @property
+    def product(self) -> bytes:
+        """What the Server header says: `server_product` as far as it has been read."""
+        return to_bytes(self.core.server_product or PRODUCT)
+
+    def add_main_log(self, cf: Cf) -> None:
+        """`error_log` at the main level."""
+        self.log.add(parse_target(cf.args, self.files, cf.path, _lookup, self.first_log))
+
+    def add_log(self, cf: Cf, log: Log | None) -> Log:
+        """`error_log` inside http: *log* with one more target."""
+        log = log or Log()
+        log.add(parse_target(cf.args, self.files, cf.path, _lookup, self.log))
+        return log
+
+    def _check_limits(self) -> None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        limit = max(limit, self.core.rlimit_nofile)
+        if limit != resource.RLIM_INFINITY and self.events.connections > limit:
+            self._tell(
+                "warn", f"{self.events.connections} worker_connections exceed open file resource limit: {limit}"
+            )
+
+    def _with_clones(self, listenings: list[Listening]) -> list[Listening]:
+        """A socket for each worker where `reuseport` says so."""
+        made = []
+        for listening in listenings:
+            made.append(listening)
+            if listening.options.reuseport and self.core.master:
+                listening.worker = 0
+                made += [listening.clone(worker) for worker in range(1, self.core.processes)]
+        return made
+
+    # ---- opening
+
+    def open(self, old: Cycle | None, inherited: list[Listening]) -> None:
+        """Make folders, open logs, zones and sockets; raises ConfigError, and then the old cycle is as it was."""
+        test = self.options.test
+        self._make_paths()
+        if self.log.file is None:
+            self.log.add_default(self.files.get(self.options.log_path()))
+        try:
+            self.files.open()
+            self.zones.create(old.zones if old is not None else None)
+            if not test:
+                self._make_stat(old)
+            self._open_sockets(old, inherited)
+        except ConfigError:
+            self._undo(old)
+            raise
+
+    def _make_paths(self) -> None:
+        uid = self.core.uid
+        for path in self.paths:
+            try:
+                os.mkdir(path.name, 0o700)
+            except FileExistsError:
+                pass
+            except OSError as error:
+                raise ConfigError(f'mkdir() "{path.name}" failed{errno_text(error.errno)}') from None
+            if uid != -1 and os.geteuid() == 0:
+                _give_folder(path.name, uid)
+
+    def _make_stat(self, old: Cycle | None) -> None:
+        """Counters that all workers share: stub_status shows their sums, whatever configuration they run."""
+        if old is not None:
+            self.stat = old.stat
+        else:
+            self.stat = Zone("stat", MAX_WORKERS * STAT_ROW * 8)
+            self.stat.map()
+
+    def _open_sockets(self, old: Cycle | None, inherited: list[Listening]) -> None:
+        there = list(inherited) if old is None else list(old.listenings)
+        for listening in self.listenings:
+            for other in there:
+                if _same(listening, other):
+                    there.remove(other)
+                    _take_over(listening, other, self._log())
+                    break
+        for attempt in range(TRIES):
+            failed = self._try_sockets()
+            if not failed:
+                break
+            if attempt < TRIES - 1:
+                self._tell("notice", "try again to bind() after 500ms")
+                time.sleep(TRY_AGAIN)
+        else:
+            raise ConfigError("still could not bind()")
+        for listening in self.listenings:
+            if listening.sock is not None:
+                listening.configure(self._log())
+
+    def _try_sockets(self) -> bool:
+        failed = False
+        for listening in self.listenings:
+            if listening.sock is not None:
+                continue
+            try:
+                listening.open(test=self.options.test)
+            except BindFailed as error:
+                if not error.retry:
+                    raise
+                self._tell("emerg", str(error))
+                failed = True
+        return failed
+
+    def _log(self) -> Log:
+        return self.first_log
+
+    def _undo(self, old: Cycle | None) -> None:
+        kept = {id(listening.sock) for listening in old.listenings} if old is not None else set()
+        for listening in self.listenings:
+            if listening.sock is not None and id(listening.sock) not in kept:
+                listening.close()
+        self.files.close()
+
+    def close_unused(self, new: Cycle) -> None:
+        """After a reload: close the sockets that the new cycle has not taken over, and this one's logs."""
+        kept = {id(listening.sock) for listening in new.listenings}
+        for listening in self.listenings:
+            if listening.sock is not None and id(listening.sock) not in kept:
+                listening.close(unlink=True)
+        self.files.close()
+
+    # ---- the pid file
+
+    @property
+    def pid_path(self) -> str:
+        return self.options.full(self.core.pid)
+
+    def write_pid(self, name: str = "") -> None:
+        """Write this process's number; raises ConfigError."""
+        name = name or self.pid_path
+        try:
+            with open(name, "w", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
+        except OSError as error:
+            raise ConfigError(f'open() "{name}" failed{errno_text(error.errno)}') from None
+
+
+def _read(name: str) -> bytes:
+    with open(name, "rb") as file:
+        return file.read()
+
+
+def _lookup(text: str, port: int) -> Any:
+    from geng.upstream.address import parse_url, resolve_host
+
+    return parse_url(text, port, resolve=resolve_host).addresses[0]
+
+
+def _give_folder(name: str, uid: int) -> None:
+    try:
+        info = os.stat(name)
+        if info.st_uid != uid:
+            os.chown(name, uid, -1)
+        if info.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(name, info.st_mode | stat.S_IRWXU)
+    except OSError as error:
+        raise ConfigError(f'chown("{name}", {uid}) failed{errno_text(error.errno)}') from None
+
+
+def _same(new: Listening, old: Listening) -> bool:
+    return (
+        old.sock is not None
+        and new.kind == old.kind
+        and _text(new.sockaddr) == _text(old.sockaddr)
+        and new.options.reuseport == old.options.reuseport
+    )
+
+
+def _text(sockaddr: Any) -> str:
+    return sa.text(sockaddr)
+
+
+def _take_over(new: Listening, old: Listening, log: Log) -> None:
+    new.sock, new.listens, new.inherited = old.sock, old.listens, True
+    if isinstance(new.sockaddr, tuple) and new.sockaddr[1] == 0:
+        new.sockaddr, new.text, new.addr_text = old.sockaddr, old.text, old.addr_text
+
+
+def inherited_listenings(log: Log) -> list[Listening]:
+    """The sockets that an older geng hands over in the environment (ngx_add_inherited_sockets)."""
+    text = os.environ.get(INHERITED)
+    if text is None:
+        return []
+    log.notice(f'using inherited sockets from "{text}"')
+    found = []
+    for word in re.split(r"[:;]", text):
+        if not word:
+            continue
+        try:
+            found.append(Listening.inherit(int(word)))
+        except (ValueError, OSError):
+            log.emerg(f'invalid socket number "{word}" in {INHERITED} environment variable, ignoring')
+    return found
+
+
+def make(options: Options, log: Log, old: Cycle | None = None) -> Cycle:
+    """Read the configuration and open everything; raises ConfigError."""
+    cycle = Cycle(options, log)
+    cycle.read()
+    cycle.open(old, inherited_listenings(log) if old is None and not options.test else [])
+    return cycle

@@ -1,0 +1,216 @@
+"""A worker: one event loop, one pool of connections, and the signals that end it.
+
+nginx: ngx_process_cycle.c (ngx_worker_process_init, ngx_worker_process_cycle)
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from geng.core import tempfile
+from geng.core.log import Log
+from geng.net.accept import Acceptor, AcceptMutex
+from geng.net.connection import ConnectionPool
+from geng.net.hub import Hub, describe
+from geng.process.cycle import STAT_ROW
+
+if TYPE_CHECKING:
+    from geng.process.cycle import Cycle
+
+LOOK_AGAIN = 20  # ms: how often a worker that shuts down looks whether its last connection has gone
+
+
+class FatalStart(Exception):
+    """The worker cannot run (already logged); the master must not start another."""
+
+
+class Worker:
+    """What this process is, for the modules: `hub`, `pool`, `log`, `cycle`, `id`, `exiting`."""
+
+    def __init__(self, cycle: Cycle, id: int, row: int, mutex: AcceptMutex | None, single: bool = False) -> None:
+        self.cycle = cycle
+        self.id = id
+        self.single = single
+        self.log: Log = cycle.log
+        self.exiting = False
+        self.stopped = False
+        self.hub = Hub(on_error=self._unexpected)
+        slots = cycle.stat.slots
+        first = cycle.stat.used + row * STAT_ROW
+        self.stat = slots[first : first + STAT_ROW]
+        for i in range(3, STAT_ROW):  # ACTIVE, READING, WRITING, WAITING: a worker before may have died
+            self.stat[i] = 0
+        workers = 1 if single else cycle.core.processes
+        self.pool = ConnectionPool(
+            self.hub, cycle.events.connections, cycle.log, stat=self.stat, number=1 + id, step=workers
+        )
+        listenings = [ls for ls in cycle.listenings if ls.sock is not None and ls.worker in (None, id)]
+        self.acceptor = Acceptor(
+            self.hub,
+            self.pool,
+            listenings,
+            cycle.log,
+            multi_accept=cycle.events.multi_accept,
+            mutex=mutex,
+            mutex_delay=cycle.events.accept_mutex_delay,
+            exclusive=mutex is None and workers > 1,
+        )
+        self._signals: list[Any] = []
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.id} pid {os.getpid()} {self.pool!r}>"
+
+    def _unexpected(self, error: BaseException) -> None:
+        self.log.alert(describe(error))
+
+    # ---- the process
+
+    def become(self) -> None:
+        """Give up privileges and set limits; raises FatalStart."""
+        core = self.cycle.core
+        try:
+            if core.priority:
+                os.setpriority(os.PRIO_PROCESS, 0, core.priority)
+        except OSError as error:
+            self.log.alert(f"setpriority({core.priority}) failed", err=error.errno)
+        if core.rlimit_nofile:
+            self._limit("RLIMIT_NOFILE", resource.RLIMIT_NOFILE, core.rlimit_nofile)
+        if core.rlimit_core >= 0:
+            self._limit("RLIMIT_CORE", resource.RLIMIT_CORE, core.rlimit_core)
+        if os.geteuid() == 0 and not self.single:
+            self._drop_root()
+        if core.cpu_affinity and not self.single:
+            self._affinity()
+        if core.working_directory:
+            try:
+                os.chdir(core.working_directory)
+            except OSError as error:
+                self.log.alert(f'chdir("{core.working_directory}") failed', err=error.errno)
+                raise FatalStart from None
+
+    def _limit(self, name: str, which: int, value: int) -> None:
+        try:
+            resource.setrlimit(which, (value, value))
+        except (OSError, ValueError) as error:
+            self.log.alert(f"setrlimit({name}, {value}) failed", err=getattr(error, "errno", 1))
+
+    def _drop_root(self) -> None:
+        core = self.cycle.core
+        try:
+            if core.gid != -1:
+                os.setgid(core.gid)
+            if core.user:
+                os.initgroups(core.user, core.gid)
+            os.setuid(core.uid)
+        except OSError as error:
+            self.log.emerg(f"setuid({core.uid}) failed", err=error.errno)
+            raise FatalStart from None
+
+    def _affinity(self) -> None:
+        core = self.cycle.core
+        masks = core.cpu_affinity
+        cpus = masks[min(self.id, len(masks) - 1)]
+        if core.cpu_affinity_auto:
+            there = sorted(cpus)
+            cpus = {there[self.id % len(there)]} if there else set()
+        try:
+            os.sched_setaffinity(0, cpus)
+        except (OSError, ValueError) as error:
+            self.log.alert("sched_setaffinity() failed", err=getattr(error, "errno", 22))
+
+    # ---- running
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        tempfile.start_numbers_at(os.getpid() * 1000)
+        self._watch(signal.SIGTERM, self._terminate)
+        self._watch(signal.SIGINT, self._terminate)
+        self._watch(signal.SIGQUIT, self._quit)
+        self._watch(signal.SIGUSR1, self._reopen)
+        if self.cycle.http is not None:
+            self.cycle.http.start_worker(self)
+        self.acceptor.start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        self.hub.run()
+
+    def _watch(self, number: int, callback: Any) -> None:
+        watcher = self.hub.loop.signal(number)
+        watcher.start(callback)
+        self._signals.append(watcher)
+
+    def _terminate(self) -> None:
+        self.stopped = True
+        self.log.notice("exiting")
+        self.hub.stop()
+
+    def _reopen(self) -> None:
+        self.log.notice("reopening logs")
+        self.cycle.files.reopen(self.log)
+
+    def _quit(self) -> None:
+        """Graceful: accept no more, let requests end, close what is idle."""
+        if self.exiting:
+            return
+        self.exiting = True
+        self.log.notice("gracefully shutting down")
+        timeout = self.cycle.core.shutdown_timeout
+        if timeout:
+            self.hub.after(timeout, self._close_all)
+        self.acceptor.stop()
+        for listening in self.cycle.listenings:
+            listening.close()
+        self.pool.close_idle()
+        self._look()
+
+    def _look(self) -> None:
+        """Leave when no client is left."""
+        if self.stopped:
+            return
+        if any(c.listening is not None for c in self.pool.connections):
+            self.hub.after(LOOK_AGAIN, self._look)
+            return
+        self.stopped = True
+        self.log.notice("exiting")
+        self.hub.stop()
+
+    def _close_all(self) -> None:
+        """worker_shutdown_timeout has passed."""
+        for c in list(self.pool.connections):
+            if c.listening is not None:
+                c.close()
+
+    def leave(self) -> None:
+        """After run(): what is buffered goes to the logs."""
+        self.cycle.files.close_buffers() if hasattr(self.cycle.files, "close_buffers") else None
+        self.log.notice("exit")
+
+
+def work(cycle: Cycle, id: int, row: int, mutex: AcceptMutex | None) -> None:
+    """The life of a forked worker; does not return."""
+    code = 0
+    try:
+        for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_IGN if number != signal.SIGCHLD else signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        worker = Worker(cycle, id, row, mutex)
+        worker.become()
+        worker.run()
+        worker.leave()
+    except FatalStart:
+        code = 2
+    except BaseException as error:
+        cycle.log.alert(f"worker process died: {describe(error)}")
+        code = 1
+    finally:
+        for file in cycle.files.files.values():
+            if file.flush is not None:
+                file.flush()
+        sys.stderr.flush()
+        os._exit(code)
