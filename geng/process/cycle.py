@@ -20,7 +20,7 @@ from geng.conf.directive import commands_of
 from geng.conf.source import Sources
 from geng.conf.tables import MAIN
 from geng.core.log import Log, OpenFiles, errno_text, parse_target
-from geng.core.zone import Zone, Zones
+from geng.core.zone import RESERVED, Zone, Zones
 from geng.errors import ConfigError, Invalid
 from geng.modules import main_confs
 from geng.modules.core import PRODUCT, CoreConf, hostname
@@ -186,8 +186,23 @@ class Cycle:
         if old is not None:
             self.stat = old.stat
         else:
-            self.stat = Zone("stat", MAX_WORKERS * STAT_ROW * 8)
+            self.stat = Zone("stat", (MAX_WORKERS * STAT_ROW + 1 + RESERVED) * 8)
             self.stat.map()
+            self.stat.take(1)
+
+    def stat_row(self, row: int) -> Any:
+        """The counters of one worker, as 64-bit integers."""
+        first = self.stat.used + row * STAT_ROW
+        return self.stat.slots[first : first + STAT_ROW]
+
+    @property
+    def stat_rows(self) -> int:
+        """How many rows have ever been in use."""
+        return int(self.stat.slots[self.stat.used - 1])
+
+    @stat_rows.setter
+    def stat_rows(self, rows: int) -> None:
+        self.stat.slots[self.stat.used - 1] = rows
 
     def _open_sockets(self, old: Cycle | None, inherited: list[Listening]) -> None:
         there = list(inherited) if old is None else list(old.listenings)

@@ -145,6 +145,7 @@ class Master:
 
     def _spawn(self, cycle: Cycle, id: int) -> None:
         row = self._free_row()
+        self.cycle.stat_rows = max(self.cycle.stat_rows, row + 1)
         pid = os.fork()
         if pid == 0:
             from geng.process.worker import work
@@ -324,6 +325,7 @@ def run_single(cycle: Cycle) -> int:
     """`master_process off`: this process is the one worker."""
     from geng.process.worker import FatalStart, Worker
 
+    cycle.stat_rows = 1
     worker = Worker(cycle, 0, 0, None, single=True)
     try:
         worker.become()

@@ -40,9 +40,7 @@ class Worker:
         self.exiting = False
         self.stopped = False
         self.hub = Hub(on_error=self._unexpected)
-        slots = cycle.stat.slots
-        first = cycle.stat.used + row * STAT_ROW
-        self.stat = slots[first : first + STAT_ROW]
+        self.stat = cycle.stat_row(row)
         for i in range(3, STAT_ROW):  # ACTIVE, READING, WRITING, WAITING: a worker before may have died
             self.stat[i] = 0
         workers = 1 if single else cycle.core.processes
@@ -64,6 +62,11 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"<Worker {self.id} pid {os.getpid()} {self.pool!r}>"
+
+    @property
+    def stats(self) -> list[Any]:
+        """The counters of every worker of this server."""
+        return [self.cycle.stat_row(row) for row in range(self.cycle.stat_rows)]
 
     def _unexpected(self, error: BaseException) -> None:
         self.log.alert(describe(error))
@@ -188,7 +191,9 @@ class Worker:
 
     def leave(self) -> None:
         """After run(): what is buffered goes to the logs."""
-        self.cycle.files.close_buffers() if hasattr(self.cycle.files, "close_buffers") else None
+        for file in self.cycle.files.files.values():
+            if file.flush is not None:
+                file.flush()
         self.log.notice("exit")
 
 
@@ -209,8 +214,5 @@ def work(cycle: Cycle, id: int, row: int, mutex: AcceptMutex | None) -> None:
         cycle.log.alert(f"worker process died: {describe(error)}")
         code = 1
     finally:
-        for file in cycle.files.files.values():
-            if file.flush is not None:
-                file.flush()
         sys.stderr.flush()
         os._exit(code)

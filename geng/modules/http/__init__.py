@@ -19,6 +19,7 @@ from geng.modules.http import (
     proxy,
     random_index,
     range,
+    realip,
     static,
     stub_status,
     sub,
@@ -52,6 +53,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     try_files.module,
     stub_status.module,
     # -- handlers of access
+    realip.module,
     # -- variables
     # -- handlers that talk to backends
     proxy.module,

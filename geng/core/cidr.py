@@ -1,0 +1,72 @@
+"""Networks as `allow`, `set_real_ip_from` and `geo` name them, and whether an address is in one.
+
+nginx: ngx_inet.c (ngx_ptocidr, ngx_cidr_match)
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import lru_cache
+
+UNIX = "unix:"
+
+
+class BadCidr(ValueError):
+    """Not an address, nor a network."""
+
+
+class Cidr:
+    """One network: *bits* of *net* count. version 4, 6, or 0 for `unix:`.
+
+    *loose*: address bits beyond the prefix were set, which nginx warns of ("low address bits of … are meaningless").
+    """
+
+    __slots__ = ("loose", "mask", "net", "version")
+
+    def __init__(self, text: str) -> None:
+        """Raises BadCidr."""
+        self.loose = False
+        if text == UNIX:
+            self.version, self.net, self.mask = 0, 0, 0
+            return
+        address, slash, prefix = text.partition("/")
+        self.version, number = _number(address)
+        width = 32 if self.version == 4 else 128
+        bits = width
+        if slash:
+            if not prefix.isascii() or not prefix.isdigit() or int(prefix) > width:
+                raise BadCidr(text)
+            bits = int(prefix)
+        self.mask = ((1 << bits) - 1) << (width - bits)
+        self.net = number & self.mask
+        self.loose = self.net != number
+
+    def __repr__(self) -> str:
+        return f"<Cidr v{self.version} {self.net:x}/{self.mask:x}>"
+
+    def __contains__(self, address: tuple[int, int]) -> bool:
+        """Whether *address*, from parse(), lies in it."""
+        return address[0] == self.version and address[1] & self.mask == self.net
+
+
+def _number(text: str) -> tuple[int, int]:
+    try:
+        if ":" in text:
+            return 6, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
+        return 4, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
+    except (OSError, ValueError):
+        raise BadCidr(text) from None
+
+
+@lru_cache(4096)
+def parse(text: bytes) -> tuple[int, int]:
+    """The (version, number) of a peer's address; an IPv4 one that is mapped into IPv6 counts as IPv4.
+
+    Raises BadCidr.
+    """
+    if text[:5] == b"unix:":
+        return 0, 0
+    version, number = _number(text.decode("latin-1"))
+    if version == 6 and number >> 32 == 0xFFFF:
+        return 4, number & 0xFFFFFFFF
+    return version, number
