@@ -185,7 +185,7 @@ def multiple(r: Request, out: ResponseOut, ranges: list[Range], next: Send) -> W
     out.content_length = len(last) + sum(map(len, heads)) + sum(end - start for start, end in ranges)
     _content_range(out, b"")
     inner = next(r)
-    return inner if r.header_only else MultiPart(inner, list(zip(heads, ranges)), last)
+    return inner if r.header_only else MultiPart(inner, list(zip(heads, ranges, strict=True)), last)
 
 
 
