@@ -26,6 +26,14 @@ HOT = {
     "http.location": True,
     "http.phases": True,
     "http.connection": True,
+    "upstream.state": False,
+    "upstream.framing": False,
+    "upstream.headers": False,
+    "upstream.peers": True,
+    "upstream.round_robin": True,
+    "upstream.keepalive": True,
+    "upstream.engine": True,
+    "upstream.http1": True,
 }
 
 DIRECTIVES = {

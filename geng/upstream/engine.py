@@ -106,13 +106,13 @@ class Adapter:
     """What a protocol adds to the engine, for one location; made when the location is linked."""
 
     streams = False  # the request's body may be passed on as it arrives
-    upstreams: Upstreams
 
     def __init__(self, loc: CoreLoc, conf: UpstreamConf, schema: bytes = b"") -> None:
         number, each = conf.buffers
         self.conf = conf
         self.rules: HeaderRules = None  # type: ignore[assignment]  # the subclass has them
         self.upstream: Upstream | None = None
+        self.upstreams: Upstreams = None  # type: ignore[assignment]  # needed where the upstream is not fixed
         self.schema = schema
         self.receive = max(min(RECEIVE, conf.buffer_size + number * each), 1)
         self.buffer_size = conf.buffer_size
@@ -582,12 +582,13 @@ class Exchange:
         if c is None:
             return
         state = self.state
+        picker = self.picker
         state.response_time = monotonic_ns() // 1_000_000 - state.start
         state.bytes_sent = c.sent
         self.connection = None
         self.picked = False
         kept = keepalive and self.sender is None and (self.stream is None or self.stream.done)
-        if not self.picker.free(self.picker, peers.OK, c, kept):
+        if not picker.free(picker, peers.OK, c, kept):
             c.close()
 
     def drop(self) -> None:

@@ -46,8 +46,8 @@ LOCATION, LAST_MODIFIED = 1, 2
 class HeaderRules:
     """How one location treats its upstream's response heads; made when it is linked."""
 
-    __slots__ = ("change_buffering", "cookie", "force_ranges", "hidden", "hides", "ignored", "passes_date",
-                 "passes_server", "redirect", "sets")  # fmt: skip
+    __slots__ = ("change_buffering", "cookie", "force_ranges", "hidden", "hidden_names", "hides", "ignored",
+                 "passes_date", "passes_server", "redirect")  # fmt: skip
 
     def __init__(
         self, conf: UpstreamConf, redirect: RewriteRedirect | None = None, cookie: RewriteCookie | None = None
@@ -63,6 +63,7 @@ class HeaderRules:
         if conf.force_ranges:
             hides.add(b"accept-ranges")
         self.hides = NameSet(hides)
+        self.hidden_names = frozenset(hides)
         never = hides | NEVER_PASSED
         #: by LOCATION | LAST_MODIFIED: which of the two has become a field
         self.hidden = tuple(
@@ -81,7 +82,7 @@ class HeaderRules:
         """Fill u.r.out from *head*."""
         r = u.r
         out = r.out
-        hides = self.hides
+        hides = self.hidden_names
         status = head.status
         fields = 0
         out.status = status

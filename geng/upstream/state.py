@@ -9,18 +9,16 @@ from __future__ import annotations
 class UpstreamState:
     """Times in ms from the start of the try, -1 while there is none. Without *peer* it parts two exchanges: " : "."""
 
-    # Class attributes are defaults: most tries store half of these.
-    peer: bytes | None = None
-    status = 0
-    connect_time = -1
-    header_time = -1
-    response_time = -1
-    response_length = 0
-    bytes_received = 0
-    bytes_sent = 0
-
     def __init__(self, start: int = 0) -> None:
         self.start = start
+        self.peer: bytes | None = None
+        self.status = 0
+        self.connect_time = -1
+        self.header_time = -1
+        self.response_time = -1
+        self.response_length = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
 
     def __repr__(self) -> str:
         peer = "-" if self.peer is None else self.peer.decode("latin-1")

@@ -1,0 +1,57 @@
+# What engine.py is in C: types only, no code. What is not here is kept in the exchange's dictionary.
+cimport cython
+from geng.hot.connection cimport Link as CLink
+from geng.hot.http1 cimport ResponseHead as CResponseHead
+from geng.http.filters cimport Writer as CWriter
+from geng.http.request cimport Request as CRequest
+from geng.upstream.framing cimport Framing as CFraming
+from geng.upstream.headers cimport HeaderRules as CHeaderRules
+from geng.upstream.peers cimport Picker as CPicker
+from geng.upstream.state cimport UpstreamState as CState
+
+cdef class Exchange
+
+cdef class Adapter:
+    cdef public object conf, upstream, upstreams, schema
+    cdef public CHeaderRules rules
+    cdef public Py_ssize_t receive, buffer_size
+    cdef public long read_timeout, tries
+    cdef public bint watches
+    cdef dict __dict__
+
+    cpdef create_request(self, Exchange u)
+    cpdef parse(self, Exchange u, bytes data)
+    cpdef headed(self, Exchange u, CResponseHead head)
+    cpdef framing(self, Exchange u, CResponseHead head)
+
+cdef class Exchange:
+    cdef public CRequest r
+    cdef public Adapter adapter
+    cdef public CLink connection
+    cdef public CPicker picker
+    cdef public CResponseHead head
+    cdef public CState state
+    cdef public object conf, schema, uri, name, vars, sender, request, greenlet
+    cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade
+    cdef public long long body_length, began
+    cdef dict __dict__
+
+    @cython.locals(r=CRequest, client=CLink, watch=bint, rc=long)
+    cpdef run(self)
+
+    @cython.locals(r=CRequest, adapter=Adapter, picker=CPicker)
+    cpdef long start(self) except -99
+
+    @cython.locals(r=CRequest, adapter=Adapter, picker=CPicker, state=CState, c=CLink, head=CResponseHead, data=bytes)
+    cpdef long attempt(self) except -99
+
+    @cython.locals(state=CState, adapter=Adapter, status=long)
+    cpdef long answered(self, CLink c, CResponseHead head, bytes data) except -99
+
+    @cython.locals(r=CRequest, adapter=Adapter, framing=CFraming, w=CWriter, state=CState, size=Py_ssize_t)
+    cpdef long respond(self, CLink c, CResponseHead head, bytes data) except -99
+
+    cpdef finish(self, CWriter w, CFraming framing, parts)
+
+    @cython.locals(c=CLink, state=CState, picker=CPicker, kept=bint)
+    cpdef release(self, bint keepalive)

@@ -1,0 +1,20 @@
+# What headers.py is in C: types only, no code.
+cimport cython
+from geng.hot.http1 cimport NameSet as CNameSet, ResponseHead as CResponseHead
+from geng.http.request cimport Request as CRequest
+from geng.http.response cimport ResponseOut as CResponseOut
+
+cdef class HeaderRules:
+    cdef public object cookie, redirect
+    cdef public CNameSet hides
+    cdef public frozenset hidden_names
+    cdef public tuple hidden
+    cdef public long ignored
+    cdef public bint change_buffering, force_ranges, passes_date, passes_server
+
+    cpdef redirected_to(self, CResponseHead head)
+
+    @cython.locals(r=CRequest, out=CResponseOut, hides=frozenset, status=long, fields=long)
+    cpdef apply(self, u, CResponseHead head)
+
+    cpdef accelerate(self, u, CResponseHead head)
