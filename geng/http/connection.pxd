@@ -11,7 +11,7 @@ cdef class HttpConnection:
     cdef public bytes buffer
     cdef public long long request_start
     cdef public long busy, room
-    cdef public bint broken, reading_body, served, timed_out, wants_proxy_protocol
+    cdef public bint broken, pipelined, reading_body, served, timed_out, wants_proxy_protocol
 
     cpdef bytes take_buffer(self)
     cpdef give_back(self, bytes data)

@@ -45,7 +45,7 @@ class HttpConnection:
     """What HTTP keeps with a client connection; `c.data`."""
 
     __slots__ = (
-        "action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_loc", "keepalive_rest",
+        "action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_loc", "keepalive_rest", "pipelined",
         "proxy_protocol", "reading_body", "request", "request_start", "room", "served", "srv", "ssl", "timed_out",
         "wants_proxy_protocol", "worker",
     )  # fmt: skip
@@ -69,6 +69,7 @@ class HttpConnection:
         self.keepalive_rest = 0
         self.keepalive_loc: CoreLoc = self.srv.default  # of the request before
         self.served = False
+        self.pipelined = False  # the request came together with the one before
         self.room, self.busy = -1, 0  # of the header buffers, for a pipelined request
 
     def __repr__(self) -> str:
@@ -234,6 +235,7 @@ def serve(hc: HttpConnection) -> None:
             if not hc.buffer:
                 _go_idle(hc)
                 return
+            hc.pipelined = True
             hc.action = "reading client pipelined request line"
     except (ClientGone, GreenletExit):
         c.close()
@@ -529,6 +531,7 @@ def _go_idle(hc: HttpConnection) -> None:
     c = hc.c
     loc = hc.keepalive_loc
     hc.served = True
+    hc.pipelined = False
     hc.action = "keepalive"
     hc.keepalive_rest = 0
     timeout = loc.keepalive_timeout

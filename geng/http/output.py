@@ -58,7 +58,7 @@ def output(r: Request) -> Writer:
                 r.keepalive = False
             elif loc.chunked_transfer_encoding:
                 out.content_length = -1
-                chunked = True
+                chunked = out.chunked = True
             elif out.content_length < 0:
                 r.keepalive = False
     if r.keepalive and r.hc.worker.exiting:

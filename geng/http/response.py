@@ -41,6 +41,7 @@ class ResponseOut:
         self.date: bytes | None = None
         self.passed: ResponseHead | None = None
         self.hidden: NameSet = NOTHING_HIDDEN
+        self.chunked = False
         self.vary = False  # the answer depends on Accept-Encoding (gzip_vary)
         self.headers: list[tuple[bytes, bytes]] = []
         self.trailers: list[tuple[bytes, bytes]] = []

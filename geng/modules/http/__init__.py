@@ -5,6 +5,7 @@ from __future__ import annotations
 from geng.http.block import HttpServers
 from geng.http.conf import CoreLoc, CoreMain, CoreSrv
 from geng.http.module import Module
+from geng.http.variables import VARIABLES
 from geng.modules.http import (
     addition,
     autoindex,
@@ -34,7 +35,7 @@ from geng.modules.http import (
     upstream_zone,
 )
 
-core = Module(name="http_core", confs=(HttpServers, CoreMain, CoreSrv, CoreLoc))
+core = Module(name="http_core", confs=(HttpServers, CoreMain, CoreSrv, CoreLoc), variables=VARIABLES)
 
 HTTP_MODULES: tuple[Module, ...] = (
     core,
