@@ -50,8 +50,7 @@ def show(r: Request) -> int:
 
 def total(r: Request, number: int) -> int:
     """One counter, summed over the workers."""
-    rows = getattr(r.loc.main.worker, "stats", None) or (r.c.pool.stat,)
-    return sum(row[number] for row in rows)
+    return sum(row[number] for row in r.loc.main.worker.stats)
 
 
 def _counter(number: int) -> Callable[[Request], bytes]:
