@@ -127,10 +127,10 @@ def send_special(r: Request, loc: CoreLoc, status: int) -> int:
 
 def _send_refresh(r: Request) -> int:
     """A page that makes an old Internet Explorer go elsewhere (msie_refresh)."""
-    from geng.hot.uri import escape_uri
+    from geng.hot.uri import REFRESH, escape_uri
 
     location = r.out.location
-    target = escape_uri(location, 5) if location else b""
+    target = escape_uri(location, REFRESH) if location else b""
     r.out.location = b""
     body = (
         b'<html><head><meta http-equiv="Refresh" content="0; URL=' + target + b'"></head><body></body></html>\r\n'

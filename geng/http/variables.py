@@ -46,6 +46,13 @@ def _set_args(r: Request, value: bytes) -> None:
     r.valid_unparsed_uri = False
 
 
+def _content_length(r: Request) -> bytes | None:
+    value = r.head.content_length
+    if value is not None:
+        return value
+    return b"%d" % r.content_length_n if r.content_length_n > 0 else None
+
+
 def _request_port(r: Request) -> bytes:
     port = r.head.port
     return b"%d" % port if port else b""
@@ -317,7 +324,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("http_via", lambda r: r.head.joined(b"via")),
     Variable("http_x_forwarded_for", lambda r: r.head.joined(b"x-forwarded-for")),
     Variable("http_cookie", lambda r: r.head.joined(b"cookie", b"; ")),
-    Variable("content_length", lambda r: r.head.content_length or (b"%d" % r.content_length_n if r.content_length_n > 0 else None)),
+    Variable("content_length", _content_length),
     Variable("content_type", _first(b"content-type")),
     Variable("host", _host),
     Variable("binary_remote_addr", _binary_remote_addr),

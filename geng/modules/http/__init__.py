@@ -21,6 +21,7 @@ from geng.modules.http import (
     random_index,
     range,
     realip,
+    rewrite,
     static,
     stub_status,
     sub,
@@ -56,6 +57,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     # -- handlers of access
     realip.module,
     # -- variables
+    rewrite.module,
     # -- handlers that talk to backends
     proxy.module,
     empty_gif.module,

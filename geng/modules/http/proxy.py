@@ -252,6 +252,7 @@ class ProxyAdapter(Http1Adapter):
             headers=conf.set_header,
             body=conf.set_body,
             pass_headers=conf.pass_request_headers,
+            streams=conf.pass_request_body and conf.set_body is None and not conf.request_buffering,
         )
         Http1Adapter.__init__(
             self, loc, conf, b"http://", assemble, conf.pass_request_body and conf.set_body is None, conf.http_version
@@ -333,7 +334,10 @@ def add_x_forwarded_for(r: Request) -> bytes | None:
 
 def internal_body_length(r: Request) -> bytes | None:
     u = r.upstream
-    return None if u is None or u.body_length < 0 else b"%d" % u.body_length
+    if u is None or u.chunked:
+        return None
+    length = u.body_length if u.body_length >= 0 else r.content_length_n
+    return None if length < 0 else b"%d" % length
 
 
 def internal_chunked(r: Request) -> bytes | None:

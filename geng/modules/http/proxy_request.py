@@ -65,10 +65,12 @@ def replaced_uri(r: Request, uri: bytes, location: bytes) -> bytes:
 class Code:
     """The source of one function, with what it refers to."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: bool) -> None:
+        self.streams = streams
         self.lines: list[str] = []
         self.names: dict[str, Any] = {}
         self.literal = b""
+        self.first: list[str] | None = ["method", "b' '", "uri"]  # what the list of parts begins with
 
     def name(self, value: Any) -> str:
         """A name for *value* in the function."""
@@ -85,9 +87,13 @@ class Code:
 
     def flush(self) -> None:
         """Write the literal bytes gathered so far."""
-        if self.literal:
-            self.line(f"put({self.literal!r})")
-            self.literal = b""
+        literal, self.literal = self.literal, b""
+        if self.first is not None:
+            self.line(f"out = [{', '.join([*self.first, repr(literal)])}]")
+            self.line("put = out.append")
+            self.first = None
+        elif literal:
+            self.line(f"put({literal!r})")
 
     def header(self, name: bytes, expression: str) -> None:
         """A header line that is left out when its value is empty."""
@@ -111,19 +117,18 @@ def assembler(
     headers: Sequence[tuple[str, Value]],
     body: Value | None,
     pass_headers: bool,
+    streams: bool,
 ) -> Assemble:
     """The function that makes the request's head (and the body of proxy_set_body).
 
-    *version*: 10 or 11; *vars*: None where they depend on the request (u.vars).
+    *version*: 10 or 11; *vars*: None where they depend on the request (u.vars); *streams*: a body may be passed on as
+    it arrives, in chunks.
     """
-    code = Code()
+    code = Code(streams)
     set_headers = [(to_bytes(name), value) for name, value in headers]
-    code.line("out = []")
-    code.line("put = out.append")
     code.line("head = r.head")
     _method(code, method)
     _uri(code, vars, location)
-    code.line("put(method + b' ' + uri)")
     code.line("u.uri = uri")
     _body_length(code, body)
     code.text(b" HTTP/1.%d\r\n" % (version - 10))
@@ -150,9 +155,7 @@ def _merged(set_headers: Sequence[tuple[bytes, Value]]) -> list[tuple[bytes, Val
 
 def _method(code: Code, method: Value | None) -> None:
     if method is None:
-        code.line("method = r.method_name")
-        code.line("if method is None:")
-        code.line("method = head.method", 2)
+        code.line("method = r.method_name or head.method")
         code.line("if method == b'HEAD':")
     else:
         code.line(f"method = {code.name(method.fn)}(r)" if method.literal is None else f"method = {method.literal!r}")
@@ -181,18 +184,18 @@ def _body_length(code: Code, body: Value | None) -> None:
     if body is not None:
         code.line(f"body = {code.name(body.fn)}(r)")
         code.line("u.body_length = length = len(body)")
-        code.line("chunked = False")
         return
     code.line("length = r.content_length_n")
-    code.line("chunked = r.chunked_body")
-    code.line("if chunked:")
-    code.line("if u.stream is None:", 2)
-    code.line("chunked = False", 3)
-    code.line("length = r.body.length", 3)
-    code.line("else:", 2)
-    code.line("u.chunked = True", 3)
-    code.line("length = -1", 3)
-    code.line("u.body_length = length")
+    code.line("if r.chunked_body:")
+    if code.streams:
+        code.line("if u.stream is not None:", 2)
+        code.line("u.chunked = True", 3)
+        code.line("length = -1", 3)
+        code.line("else:", 2)
+        code.line("length = r.body.length", 3)
+    else:
+        code.line("length = r.body.length", 2)
+    code.line("u.body_length = length", 2)
 
 
 def _host(code: Code, version: int, vars: ProxyVars | None, value: Value | None) -> None:
@@ -213,12 +216,13 @@ def _host(code: Code, version: int, vars: ProxyVars | None, value: Value | None)
 
 def _header(code: Code, name: bytes, value: Value | bytes | None) -> None:
     if value is None:
-        code.flush()
         if name == b"Content-Length":
+            code.flush()
             code.line("if length >= 0:")
             code.line("put(b'Content-Length: %d\\r\\n' % length)", 2)
-        else:
-            code.line("if chunked:")
+        elif code.streams:
+            code.flush()
+            code.line("if u.chunked:")
             code.line("put(b'Transfer-Encoding: chunked\\r\\n')", 2)
     elif isinstance(value, bytes):
         if value:
