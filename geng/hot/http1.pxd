@@ -85,6 +85,8 @@ cdef class Head:
     @cython.locals(k=Py_ssize_t)
     cdef bytes _first_value(self, int number)
 
+    cpdef bytes first(self, int number)
+
     @cython.locals(p="const unsigned char*")
     cdef str _bad_line(self, str who)
 

@@ -228,6 +228,11 @@ _REQUEST_IDS = {name: number for number, name in enumerate(REQUEST_NAMES) if nam
 _RESPONSE_IDS = {name: number for number, name in enumerate(RESPONSE_NAMES) if name}
 
 
+def response_number(name: bytes) -> int:
+    """Which of the headers that nginx indexes *name* is, for ResponseHead.first(); 0 for others."""
+    return _RESPONSE_IDS.get(name, 0)
+
+
 def _slot(name: bytes, seed: int) -> int:
     """Where a name stands in a table of 256: from its length and its first, middle and last byte."""
     size = len(name)
@@ -527,6 +532,10 @@ class Head:
         """The value of the first line of the header *number*."""
         k = self._first[number]
         return self._value_of(k - 1) if k else None
+
+    def first(self, number: int) -> bytes | None:
+        """The value of the first header of this number (response_number())."""
+        return self._first_value(number)
 
     def _bad_line(self, who: str) -> str:
         """nginx's words for a BAD line."""

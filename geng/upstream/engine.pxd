@@ -9,6 +9,18 @@ from geng.upstream.headers cimport HeaderRules as CHeaderRules
 from geng.upstream.peers cimport Picker as CPicker
 from geng.upstream.state cimport UpstreamState as CState
 
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec* at)
+
+cdef bint PLAIN
+cdef timespec at[1]
+
+cdef long long _now() noexcept
+
 cdef class Exchange
 
 cdef class Adapter:
@@ -16,7 +28,7 @@ cdef class Adapter:
     cdef public CHeaderRules rules
     cdef public Py_ssize_t receive, buffer_size
     cdef public long read_timeout, tries
-    cdef public bint watches
+    cdef public bint watches, buffering
     cdef dict __dict__
 
     cpdef create_request(self, Exchange u)
@@ -32,7 +44,7 @@ cdef class Exchange:
     cdef public CResponseHead head
     cdef public CState state
     cdef public object conf, schema, uri, name, vars, sender, request, greenlet
-    cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade
+    cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted
     cdef public long long body_length, began
     cdef dict __dict__
 

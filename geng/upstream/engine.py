@@ -63,6 +63,8 @@ NON_IDEMPOTENT = POST | LOCK | PATCH
 #: A whole small answer, head and body, is received at once into what the location's buffers hold, at most so much.
 RECEIVE = 16384
 
+PLAIN = __file__.endswith((".py", ".pyc"))
+
 AGAIN = -2  # the next peer is to be tried
 
 # actions, as the error log names them
@@ -119,6 +121,7 @@ class Adapter:
         self.read_timeout = conf.read_timeout
         self.tries = conf.next_upstream_tries
         self.watches = not conf.ignore_client_abort
+        self.buffering: bool = conf.buffering
 
     def begin(self, u: Exchange) -> int:
         """Before anything else: where to, when that depends on the request (u.aim). 0, or a status."""
@@ -146,6 +149,14 @@ class Adapter:
     def framing(self, u: Exchange, head: ResponseHead) -> Framing:
         """How the body of this response ends."""
         raise NotImplementedError
+
+
+def _now() -> int:
+    """Milliseconds, of the clock that clock.msec() has."""
+    if PLAIN:
+        return monotonic_ns() // 1_000_000
+    clock_gettime(CLOCK_MONOTONIC, at)  # type: ignore[name-defined]  # noqa: F821
+    return at[0].tv_sec * 1000 + at[0].tv_nsec // 1_000_000  # type: ignore[name-defined,no-any-return]  # noqa: F821
 
 
 def stirred(client: Connection) -> None:
@@ -179,8 +190,8 @@ class Exchange:
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.r = r
         self.adapter = adapter
-        self.conf = conf = adapter.conf
-        self.buffering: bool = conf.buffering
+        self.conf = adapter.conf
+        self.buffering = adapter.buffering
         self.schema = adapter.schema
         self.picker: Picker = None  # type: ignore[assignment]  # until start()
         self.picked = False
@@ -196,6 +207,7 @@ class Exchange:
         self.header_sent = False
         self.head_method = False
         self.upgrade = False
+        self.acted = False  # the connection's action, for the log, was changed
         self.body_length = -1
         self.began = 0
         self.state: UpstreamState = None  # type: ignore[assignment]  # until a peer is asked for
@@ -230,7 +242,7 @@ class Exchange:
         finally:
             if watch and not client.closed:
                 client.on_read = None
-            if r.hc.action:
+            if self.acted:
                 r.hc.action = "sending to client"
         if self.redirect is not None:
             return self.go_elsewhere(self.redirect)
@@ -243,8 +255,6 @@ class Exchange:
         self.request = adapter.create_request(self)
         if r.upstream_states:
             r.upstream_states.append(separator())
-        else:
-            r.upstream_states = []
         if self.aim is None:
             upstream = adapter.upstream
             if upstream is None:
@@ -292,8 +302,11 @@ class Exchange:
     def attempt(self) -> int:
         """Ask one peer. AGAIN for the next one; else the request's verdict."""
         r = self.r
-        self.state = state = UpstreamState(monotonic_ns() // 1_000_000)
-        r.upstream_states.append(state)
+        self.state = state = UpstreamState(_now())
+        if r.upstream_states:
+            r.upstream_states.append(state)
+        else:
+            r.upstream_states = [state]
         if not self.began:
             self.began = state.start
         picker = self.picker
@@ -364,15 +377,13 @@ class Exchange:
             return self.next(ft.ERROR)
         except ConnectionClosed as error:
             return self.not_connected(error)
-        state.connect_time = monotonic_ns() // 1_000_000 - state.start
+        state.connect_time = _now() - state.start
         c.number = client.number
         return 0
 
     def not_connected(self, error: ConnectionClosed) -> int:
         name = self.name.decode("utf-8", "surrogateescape")
-        hc = self.r.hc
-        hc.action = CONNECTING
-        ctx = hc.c
+        ctx = self.doing(CONNECTING)
         log = self.r.log
         if error.call == "connect()":
             if error.error in ASYNCHRONOUS and not name.startswith("unix:"):
@@ -479,7 +490,7 @@ class Exchange:
             state.status = 200
         elif not state.status:
             state.status = status
-        state.header_time = monotonic_ns() // 1_000_000 - state.start
+        state.header_time = _now() - state.start
         adapter = self.adapter
         adapter.headed(self, head)
         if status >= 300:
@@ -516,7 +527,7 @@ class Exchange:
 
     def is_late(self) -> bool:
         timeout = self.conf.next_upstream_timeout
-        return bool(timeout) and monotonic_ns() // 1_000_000 - self.began >= timeout
+        return bool(timeout) and _now() - self.began >= timeout
 
     def intercepts(self, status: int) -> bool:
         if status == 404 and self.conf.intercept_404:
@@ -583,7 +594,7 @@ class Exchange:
             return
         state = self.state
         picker = self.picker
-        state.response_time = monotonic_ns() // 1_000_000 - state.start
+        state.response_time = _now() - state.start
         state.bytes_sent = c.sent
         self.connection = None
         self.picked = False
@@ -595,7 +606,7 @@ class Exchange:
         """Give up, whatever the state is; no log line."""
         state = self.state
         if state is not None and state.response_time == -1:
-            state.response_time = monotonic_ns() // 1_000_000 - state.start
+            state.response_time = _now() - state.start
         c, self.connection = self.connection, None
         if c is not None:
             state.bytes_sent = c.sent
@@ -620,7 +631,7 @@ class Exchange:
             picker.tries += 1  # the connection was stale; that is not the peer's fault
         if c is not None:
             c.close()
-        state.response_time = monotonic_ns() // 1_000_000 - state.start
+        state.response_time = _now() - state.start
         state.status = status = STATUS_OF.get(reason, 502)
         mask = reason | ft.NON_IDEMPOTENT if self.is_unsafe() else reason
         allowed = self.conf.next_upstream
@@ -650,9 +661,7 @@ class Exchange:
     def log_broken(self, error: ConnectionClosed, action: str) -> None:
         call = "writev()" if error.call == "send()" else error.call
         level = "error" if error.error in ORDINARY_ERRORS else "alert"
-        hc = self.r.hc
-        hc.action = action
-        self.r.log.log(level, f"{call} failed", err=error.error, ctx=hc.c)
+        self.r.log.log(level, f"{call} failed", err=error.error, ctx=self.doing(action))
 
     def client_left(self) -> int:
         """nginx: ngx_http_upstream_check_broken_connection"""
@@ -688,9 +697,13 @@ class Exchange:
     # ---- the log
 
     def log_error(self, message: str, action: str, err: int | None = None) -> None:
-        hc = self.r.hc
-        hc.action = action
-        self.r.log.error(message, err=err, ctx=hc.c)
+        self.r.log.error(message, err=err, ctx=self.doing(action))
+
+    def doing(self, action: str) -> Connection:
+        """The context of a log line in which the connection was *action*; so are later lines, the peers' say."""
+        self.acted = True
+        self.r.hc.action = action
+        return self.r.c
 
     def log_text(self) -> str:
         """The upstream as log lines show it; "" before one was picked."""

@@ -4,7 +4,7 @@ cimport cython
 cdef class Framing:
     cdef public long long left
     cdef public bint done, over
-    cdef public object warning, error
+    cdef public object warning, error, trailers
 
     cpdef feed(self, bytes data)
     cpdef skipped(self, long long n)

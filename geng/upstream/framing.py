@@ -25,10 +25,9 @@ NOTHING: tuple[Any, ...] = ()
 class Framing:
     """The base: a body that the end of the connection ends."""
 
-    __slots__ = ("done", "error", "left", "over", "warning")
+    __slots__ = ("done", "error", "left", "over", "trailers", "warning")
 
     plain = True
-    trailers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(self, left: int = -1) -> None:
         self.left = left
@@ -36,6 +35,7 @@ class Framing:
         self.over = False
         self.warning = ""
         self.error = ""
+        self.trailers: Sequence[tuple[bytes, bytes]] = NOTHING
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'done' if self.done else self.left}>"
@@ -83,10 +83,6 @@ class Chunks(Framing):
         Framing.__init__(self, 5)
         self.chunked = Chunked(keep_trailers, trailer_limit)
 
-    @property
-    def trailers(self) -> Sequence[tuple[bytes, bytes]]:  # type: ignore[override]
-        return self.chunked.trailers
-
     def feed(self, data: bytes) -> Sequence[Any]:
         chunked = self.chunked
         if self.done:
@@ -98,6 +94,7 @@ class Chunks(Framing):
         if rc == DONE:
             self.done = True
             self.left = 0
+            self.trailers = chunked.trailers
             if chunked.pos != len(data):
                 self.over = True
                 self.warning = AFTER_LAST

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from geng.hot.dates import parse_http_time
-from geng.hot.http1 import NameSet, ResponseHead
+from geng.hot.http1 import NameSet, ResponseHead, response_number
 from geng.upstream.conf import (
     IGNORE_BUFFERING,
     IGNORE_CHARSET,
@@ -38,6 +38,19 @@ NEVER_PASSED = frozenset(
 
 #: What an X-Accel-Redirect takes along.
 WITH_REDIRECT = (b"set-cookie", b"content-disposition", b"cache-control", b"expires", b"accept-ranges")
+
+# numbers of the headers that are looked at in each head
+_CONTENT_TYPE = response_number(b"content-type")
+_LAST_MODIFIED = response_number(b"last-modified")
+_ETAG = response_number(b"etag")
+_CONTENT_ENCODING = response_number(b"content-encoding")
+_LOCATION = response_number(b"location")
+_REDIRECT = response_number(b"x-accel-redirect")
+_LIMIT_RATE = response_number(b"x-accel-limit-rate")
+_BUFFERING = response_number(b"x-accel-buffering")
+_CHARSET = response_number(b"x-accel-charset")
+_SET_COOKIE = response_number(b"set-cookie")
+_REFRESH = response_number(b"refresh")
 
 WITH_DATE = frozenset((200, 206, 304))
 LOCATION, LAST_MODIFIED = 1, 2
@@ -76,7 +89,7 @@ class HeaderRules:
 
     def redirected_to(self, head: ResponseHead) -> bytes | None:
         """Where X-Accel-Redirect sends the request, or None."""
-        return None if self.ignored & IGNORE_REDIRECT else head.x_accel_redirect
+        return None if self.ignored & IGNORE_REDIRECT else head.first(_REDIRECT)
 
     def apply(self, u: Exchange, head: ResponseHead) -> None:
         """Fill u.r.out from *head*."""
@@ -88,21 +101,21 @@ class HeaderRules:
         out.status = status
         out.line = head.status_line
         out.content_length = -1 if head.chunked else head.content_length_n
-        value = head.content_type
+        value = head.first(_CONTENT_TYPE)
         if value is not None and b"content-type" not in hides:
             out.content_type = value
-        value = head.last_modified
+        value = head.first(_LAST_MODIFIED)
         if value is not None and status in WITH_DATE and b"last-modified" not in hides:
             out.last_modified_text = value
             out.last_modified = parse_http_time(value)
             fields = LAST_MODIFIED
-        value = head.etag
+        value = head.first(_ETAG)
         if value is not None and b"etag" not in hides:
             out.etag = value
-        value = head.content_encoding
+        value = head.first(_CONTENT_ENCODING)
         if value is not None and b"content-encoding" not in hides:
             out.content_encoding = value
-        value = head.location
+        value = head.first(_LOCATION)
         if value is not None and b"location" not in hides:
             fields |= self._location(r, value)
         if self.passes_server:
@@ -112,9 +125,9 @@ class HeaderRules:
         self.accelerate(u, head)
         out.passed = head
         out.hidden = self.hidden[fields]
-        if self.cookie is not None and head.set_cookie is not None:
+        if self.cookie is not None and head.first(_SET_COOKIE) is not None:
             self._cookies(r, self.cookie)
-        if self.redirect is not None and head.refresh is not None:
+        if self.redirect is not None and head.first(_REFRESH) is not None:
             self._refresh(r, self.redirect)
         r.disable_not_modified = True
         if self.force_ranges:
@@ -162,17 +175,17 @@ class HeaderRules:
     def accelerate(self, u: Exchange, head: ResponseHead) -> None:
         """What X-Accel-… lines ask for, but for the redirect."""
         ignored = self.ignored
-        value = head.x_accel_limit_rate
+        value = head.first(_LIMIT_RATE)
         if value is not None and not ignored & IGNORE_LIMIT_RATE and value.isdigit():
             u.r.limit_rate = int(value)
-        value = head.x_accel_buffering
+        value = head.first(_BUFFERING)
         if value is not None and not ignored & IGNORE_BUFFERING and self.change_buffering:
             value = value.lower()
             if value == b"no":
                 u.buffering = False
             elif value == b"yes":
                 u.buffering = True
-        value = head.x_accel_charset
+        value = head.first(_CHARSET)
         if value is not None and not ignored & IGNORE_CHARSET:
             u.r.out.override_charset = value
 

@@ -1,8 +1,16 @@
-# What peers.py is in C: types only, no code. Peers and their groups stay as they are: those in shared memory differ.
+# What peers.py is in C: types only, no code. A Peer stays as it is: those in shared memory have properties instead.
 cimport cython
 
+cdef class Peers:
+    cdef public object name, next, clock, lock, version, list, ranges
+    cdef public long number, total_weight, tries, guarded
+    cdef public bint backup, single
+
+    cpdef candidates(self, tried, now)
+
 cdef class Picker:
-    cdef public object upstream, r, tag, peers, peer, name, sockaddr, connection, tried, version
+    cdef public Peers peers
+    cdef public object upstream, r, tag, peer, name, sockaddr, connection, tried, version
     cdef public long tries
     cdef public bint cached
 
