@@ -1,4 +1,6 @@
 # What keepalive.py is in C: types only, no code.
+cimport cython
+from geng.hot.connection cimport Link as CLink
 
 cdef class KeepaliveCache:
     cdef public object clock
@@ -6,6 +8,10 @@ cdef class KeepaliveCache:
     cdef public long size, requests, lifetime, timeout
     cdef public bint exiting, local
 
+    @cython.locals(c=CLink, stack=list)
     cpdef take(self, sockaddr, tag)
-    cpdef bint store(self, c, sockaddr, tag) except -1
+
+    @cython.locals(stack=list)
+    cpdef bint store(self, CLink c, sockaddr, tag) except -1
+
     cpdef close(self, c)

@@ -1,5 +1,6 @@
 # What peers.py is in C: types only, no code. A Peer stays as it is: those in shared memory have properties instead.
 cimport cython
+from geng.upstream.keepalive cimport KeepaliveCache as CCache
 
 cdef class Peers:
     cdef public object name, next, clock, lock, version, list, ranges
@@ -15,9 +16,11 @@ cdef class Picker:
     cdef public bint cached
 
     cpdef choose(self)
+
+    @cython.locals(cache=CCache)
     cpdef get(self)
 
-    @cython.locals(taken=bint)
+    @cython.locals(taken=bint, cache=CCache)
     cpdef bint free(self, pick, long state, connection=*, bint keepalive=*) except -1
 
     cdef _leave(self, long state)
