@@ -84,6 +84,11 @@ class Cycle:
         self.stat: Zone = None  # type: ignore[assignment]
         self.site_modules: list[Any] = []  # by load_module
 
+    @staticmethod
+    def lookup(text: str, port: int) -> Any:
+        """The address of a syslog server; raises Invalid."""
+        return lookup(text, port)
+
     def __repr__(self) -> str:
         return f"<Cycle {self.options.conf} {len(self.listenings)} listenings>"
 
@@ -125,12 +130,12 @@ class Cycle:
 
     def add_main_log(self, cf: Cf) -> None:
         """`error_log` at the main level."""
-        self.log.add(parse_target(cf.args, self.files, cf.path, _lookup, self.first_log))
+        self.log.add(parse_target(cf.args, self.files, cf.path, lookup, self.first_log))
 
     def add_log(self, cf: Cf, log: Log | None) -> Log:
         """`error_log` inside http: *log* with one more target."""
         log = log or Log()
-        log.add(parse_target(cf.args, self.files, cf.path, _lookup, self.log))
+        log.add(parse_target(cf.args, self.files, cf.path, lookup, self.log))
         return log
 
     def _check_limits(self) -> None:
@@ -278,7 +283,7 @@ def _read(name: str) -> bytes:
         return file.read()
 
 
-def _lookup(text: str, port: int) -> Any:
+def lookup(text: str, port: int) -> Any:
     from geng.upstream.address import parse_url, resolve_host
 
     return parse_url(text, port, resolve=resolve_host).addresses[0]

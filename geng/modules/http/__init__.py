@@ -16,6 +16,7 @@ from geng.modules.http import (
     gzip_static,
     headers,
     index,
+    log,
     not_modified,
     proxy,
     random_index,
@@ -41,6 +42,7 @@ core = Module(name="http_core", confs=(HttpServers, CoreMain, CoreSrv, CoreLoc),
 HTTP_MODULES: tuple[Module, ...] = (
     core,
     # -- log, which runs when a request is over
+    log.module,
     upstream.module,
     upstream_variables.module,
     # -- filters at the end of the chain
