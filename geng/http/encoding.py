@@ -41,7 +41,7 @@ def gzip_ok(loc: CoreLoc) -> Callable[[Request], bool]:
             return False
         if msie6 and head.browser & MSIE6:
             return False
-        if head.http_version < version:
+        if r.http_version < version:
             return False
         if head.via is not None and not proxied_ok(r, proxied):
             return False
