@@ -10,6 +10,8 @@ from os import pread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from greenlet import getcurrent
+
 from geng.conf.convert import holds
 from geng.core import clock
 from geng.errors import ConnectionClosed, TimedOut
@@ -305,16 +307,13 @@ class Output(Writer):
         if after is None:
             value = self.loc.limit_rate_after
             after = r.limit_rate_after = value(r) if value is not None else 0
-        hub = c.hub
         start = r.start_msec / 1000
         for part in parts:
             offset, left = 0, len(part)
             while left > 0:
                 limit = int(rate * (int(monotonic()) - int(start) + 1)) - (c.sent - after)
                 if limit <= 0:
-                    hub.sleep(-limit * 1000 / rate + 1)
-                    if c.closed:
-                        raise ConnectionClosed(0, "send()")
+                    self.pause(-limit * 1000 / rate + 1)
                     continue
                 n = min(left, limit)
                 if type(part) is FileSlice:
@@ -324,7 +323,18 @@ class Output(Writer):
                 offset += n
                 left -= n
                 if left > 0:
-                    hub.sleep(n * 1000 / rate)
+                    self.pause(n * 1000 / rate)
+
+    def pause(self, ms: float) -> None:
+        """Send nothing for *ms*; raises Abandoned when the client goes meanwhile."""
+        c = self.c
+        c.abort_on_close(getcurrent())
+        try:
+            c.hub.sleep(ms)
+        finally:
+            c.on_read = None
+        if c.closed:
+            raise ConnectionClosed(0, "send()")
 
 
 class ChunkedOutput(Output):
