@@ -254,15 +254,20 @@ def tester(loc: CoreLoc, cached: bool = True) -> Lookup:
     return test
 
 
+def examine(r: Request, path: bytes) -> OpenFile:
+    """What is at *path*, by the rules of the location where *r* is: for those who know it only then (`if (-f …)`)."""
+    loc = r.loc
+    if loc.open_file_cache is None and loc.disable_symlinks == OFF:
+        return stat_plain(path)
+    return tester(loc)(r, path)
+
+
 def _looker(loc: CoreLoc) -> Lookup:
     """Open and look, without a cache."""
-    if loc.disable_symlinks == OFF:
-        look: Lookup = lambda r, path: open_plain(path)
-    else:
 
-        def look(r: Request, path: bytes) -> OpenFile:
-            mode, start = _symlinks_from(loc, r, path)
-            return open_checked(path, mode, start) if mode != OFF else open_plain(path)
+    def look(r: Request, path: bytes) -> OpenFile:
+        mode, start = _symlinks_from(loc, r, path) if loc.disable_symlinks else (OFF, 0)
+        return open_checked(path, mode, start) if mode != OFF else open_plain(path)
 
     if not loc.read_ahead:
         return look

@@ -5,10 +5,7 @@ The directives of a block become a tuple of functions that run in order; each re
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Sequence
-from errno import ENAMETOOLONG, ENOENT, ENOTDIR
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import flag, to_text
@@ -18,6 +15,7 @@ from geng.core.values import BadValue, atoi
 from geng.errors import Invalid
 from geng.hot.uri import ARGS, UNESCAPE_REDIRECT, escape_uri, unescape_uri
 from geng.http.conf import CoreLoc
+from geng.http.files import MISSING, examine
 from geng.http.location import if_context, open_nameless
 from geng.http.module import CHANGEABLE, DECLINED, WEAK, Handler, Module, Phase, Variable
 from geng.http.phases import use_location
@@ -399,21 +397,19 @@ def _file_test(cf: Cf, operator: str, text: str) -> Test:
 
     def test(r: Request, state: State) -> bool:
         path = get(r, state)
-        try:
-            mode = os.stat(path).st_mode
-        except (OSError, ValueError) as error:
-            errno = getattr(error, "errno", None)
-            if errno not in (None, ENOENT, ENOTDIR, ENAMETOOLONG):
-                r.log.crit(f'stat() "{to_text(path)}" failed', err=errno, ctx=r.c)
+        of = examine(r, path)
+        if of.err:
+            if of.err not in MISSING:
+                r.log.crit(f'{of.failed} "{to_text(path)}" failed', err=of.err, ctx=r.c)
             return negative
         if kind == "f":
-            holds = stat.S_ISREG(mode)
+            holds = of.is_file
         elif kind == "d":
-            holds = stat.S_ISDIR(mode)
+            holds = of.is_dir
         elif kind == "e":
-            holds = True
+            holds = of.is_file or of.is_dir
         else:
-            holds = bool(mode & stat.S_IXUSR)
+            holds = of.is_exec
         return holds != negative
 
     return test
