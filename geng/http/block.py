@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.compiler import Confs, fresh
 from geng.conf.directive import Conf, Level, command, commands_of
 from geng.conf.tables import HTTP, LOC, MAIN, SRV
+from geng.core.hostnames import BadName, Conflict
 from geng.errors import ConfigError, Invalid, Refused
 from geng.http import phases
 from geng.http.conf import CoreLoc, CoreMain, CoreSrv
@@ -211,21 +212,9 @@ def _server_names(cf: Cf, address: Address) -> None:
 
 def _add_name(cf: Cf, address: Address, name: bytes, srv: CoreSrv) -> None:
     shown = name.decode("utf-8", "surrogateescape")
-    if name[:2] == b"*.":
-        entries = [(address.heads, name[1:])]
-    elif name[:1] == b".":
-        entries = [(address.exact, name[1:]), (address.heads, name)]
-    elif name[-2:] == b".*":
-        entries = [(address.tails, name[:-1])]
-    else:
-        entries = [(address.exact, name)]
-    key = entries[-1][1].strip(b".")
-    if b"*" in key or b".." in name:
-        raise ConfigError(f'invalid server name or wildcard "{shown}" on {address.text}')
-    for table, entry in entries:
-        if entry in table:
-            cf.log("warn", f'conflicting server name "{shown}" on {address.text}, ignored')
-            return
-    for table, entry in entries:
-        table[entry] = srv
-
+    try:
+        address.hosts.add(name, srv)
+    except BadName:
+        raise ConfigError(f'invalid server name or wildcard "{shown}" on {address.text}') from None
+    except Conflict:
+        cf.log("warn", f'conflicting server name "{shown}" on {address.text}, ignored')

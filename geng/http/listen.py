@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import to_bytes
+from geng.core.hostnames import HostTable
 from geng.core.values import BadValue, parse_sec, parse_size
 from geng.errors import Invalid
 from geng.net import sockaddr as sa
@@ -40,9 +41,9 @@ class ListenParameters:
 class Address:
     """One address:port with its servers by name.   nginx: ngx_http_conf_addr_t, ngx_http_virtual_names_t"""
 
-    __slots__ = ("bind", "default", "exact", "has_default", "heads", "names", "parameters", "protocols",
-                 "protocols_changed", "protocols_set", "proxy_protocol", "regexes", "request_options", "servers", "set",
-                 "sockaddr", "tails", "text")  # fmt: skip
+    __slots__ = ("bind", "default", "has_default", "hosts", "names", "parameters", "protocols", "protocols_changed",
+                 "protocols_set", "proxy_protocol", "regexes", "request_options", "servers", "set", "sockaddr",
+                 "text")  # fmt: skip
 
     def __init__(self, sockaddr: Any, parameters: ListenParameters, server: CoreSrv) -> None:
         self.sockaddr = sockaddr
@@ -56,9 +57,7 @@ class Address:
         self.protocols = self.protocols_set = self.protocols_changed = False
         self.servers = [server]
         self.names = False  # whether a server must be looked for at all
-        self.exact: dict[bytes, CoreSrv] = {}
-        self.heads: dict[bytes, CoreSrv] = {}  # ".example.com" from *.example.com
-        self.tails: dict[bytes, CoreSrv] = {}  # "www.example." from www.example.*
+        self.hosts: HostTable[CoreSrv] = HostTable()
         self.regexes: list[tuple[Regex, CoreSrv]] = []
         self.request_options: Any = None
 
@@ -71,27 +70,9 @@ class Address:
 
     def find(self, host: bytes, r: Any) -> CoreSrv | None:
         """The server that has the name *host* (lower case), None for none.   nginx: ngx_http_find_virtual_server"""
-        server = self.exact.get(host)
+        server = self.hosts.find(host)
         if server is not None:
             return server
-        if self.heads:
-            at = 0
-            while True:  # the longest first
-                server = self.heads.get(host[at:]) if host[at : at + 1] == b"." else None
-                if server is not None:
-                    return server
-                at = host.find(b".", at + 1)
-                if at < 0:
-                    break
-        if self.tails:
-            at = len(host)
-            while True:
-                at = host.rfind(b".", 0, at)
-                if at < 0:
-                    break
-                server = self.tails.get(host[: at + 1])
-                if server is not None:
-                    return server
         for regex, server in self.regexes:
             if regex.exec(r, host):
                 return server

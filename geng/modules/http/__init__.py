@@ -7,22 +7,26 @@ from geng.http.conf import CoreLoc, CoreMain, CoreSrv
 from geng.http.module import Module
 from geng.http.variables import VARIABLES
 from geng.modules.http import (
+    access,
     addition,
     autoindex,
     charset,
     empty_gif,
+    geo,
     gunzip,
     gzip,
     gzip_static,
     headers,
     index,
     log,
+    map,
     not_modified,
     proxy,
     random_index,
     range,
     realip,
     rewrite,
+    split_clients,
     static,
     stub_status,
     sub,
@@ -57,8 +61,12 @@ HTTP_MODULES: tuple[Module, ...] = (
     try_files.module,
     stub_status.module,
     # -- handlers of access
+    access.module,
     realip.module,
     # -- variables
+    geo.module,
+    map.module,
+    split_clients.module,
     rewrite.module,
     # -- handlers that talk to backends
     proxy.module,

@@ -5,15 +5,15 @@ nginx: ngx_http_realip_module.c
 
 from __future__ import annotations
 
-import re
 import socket
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import flag, to_bytes
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import HSL
-from geng.core.cidr import BadCidr, Cidr, parse
+from geng.core.cidr import BadCidr, Cidr
 from geng.errors import Invalid, Refused
+from geng.http.forwarded import forwarded_address
 from geng.http.module import DECLINED, Handler, Module, Phase, Variable
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 XREALIP, XFORWARDED, HEADER, PROXY = range(4)
 KINDS = {"X-Real-IP": XREALIP, "X-Forwarded-For": XFORWARDED, "proxy_protocol": PROXY}
-
-_LAST = re.compile(rb"([^ ,]+)[ ,]*$")
 
 
 class RealIpConf(Conf, level=Level.LOCATION):
@@ -83,7 +81,7 @@ def link(loc: CoreLoc) -> Handler | None:
             port = 0
         if not values:
             return DECLINED
-        found = _address(r.c.addr_text, values, conf)
+        found = forwarded_address(r.c.addr_text, values, conf.networks, conf.recursive)
         if found is None:
             return DECLINED
         address, own_port = found
@@ -91,57 +89,6 @@ def link(loc: CoreLoc) -> Handler | None:
         return DECLINED
 
     return handle
-
-
-def _address(peer: bytes, values: list[bytes], conf: RealIpConf) -> tuple[bytes, int] | None:
-    """The address that *values* tell of *peer*, from the right, and its port (ngx_http_get_forwarded_addr)."""
-    found = None
-    for text in reversed(values):
-        rest = text
-        while True:
-            if not _trusted(peer, conf.networks):
-                return found
-            match = _LAST.search(rest)
-            if match is None:
-                return found
-            parsed = _parse(match[1])
-            if parsed is None:
-                return found
-            found = parsed
-            peer = parsed[0]
-            rest = rest[: match.start()]
-            if not conf.recursive:
-                return found
-            if not rest.strip(b" ,"):
-                break
-    return found
-
-
-def _trusted(address: bytes, networks: list[Cidr]) -> bool:
-    try:
-        number = parse(address)
-    except BadCidr:
-        return False
-    return any(number in cidr for cidr in networks)
-
-
-def _parse(text: bytes) -> tuple[bytes, int] | None:
-    """An address with or without port (ngx_parse_addr_port); None when it is none."""
-    address, port = text, b""
-    if text[:1] == b"[":
-        address, _, rest = text[1:].partition(b"]")
-        port = rest[1:] if rest[:1] == b":" else b""
-    elif text.count(b":") == 1:
-        address, _, port = text.partition(b":")
-    try:
-        parse(address)
-    except BadCidr:
-        return None
-    if port and not (port.isdigit() and 0 < int(port) <= 65535):
-        return None
-    if b":" in address:
-        address = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, address.decode())).encode()
-    return address, int(port or 0)
 
 
 def _set(r: Request, address: bytes, port: int) -> None:

@@ -1,0 +1,70 @@
+"""`allow` and `deny`.   nginx: ngx_http_access_module.c"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from geng.conf.directive import UNSET, Conf, Level, command, value
+from geng.conf.tables import HSL, LMT
+from geng.core.cidr import BadCidr, Cidr, parse
+from geng.errors import Invalid
+from geng.http.module import DECLINED, OK, Handler, Module, Phase
+
+if TYPE_CHECKING:
+    from geng.conf.compiler import Cf
+    from geng.http.conf import CoreLoc
+    from geng.http.request import Request
+
+
+class AccessConf(Conf, level=Level.LOCATION):
+    """The rules in order: (network, or None for all; whether it is denied)."""
+
+    rules: Any = value(())
+
+    @command("allow", HSL | LMT)
+    def allow(self, cf: Cf) -> None:
+        """`allow address | CIDR | unix: | all`"""
+        self._add(cf, deny=False)
+
+    @command("deny", HSL | LMT)
+    def deny(self, cf: Cf) -> None:
+        """`deny address | CIDR | unix: | all`"""
+        self._add(cf, deny=True)
+
+    def _add(self, cf: Cf, deny: bool) -> None:
+        word = cf.args[0]
+        network = None
+        if word != "all":
+            try:
+                network = Cidr(word)
+            except BadCidr:
+                raise Invalid(f'invalid parameter "{word}"') from None
+            if network.loose:
+                cf.warn(f"low address bits of {word} are meaningless")
+        rules = () if self.rules is UNSET else self.rules
+        self.rules = (*rules, (network, deny))
+
+
+def link(loc: CoreLoc) -> Handler | None:
+    """The check of one location; nothing where it has no rules."""
+    conf: AccessConf = loc[AccessConf]
+    rules = conf.rules
+    if not rules:
+        return None
+    satisfy_all = not loc.satisfy
+
+    def check(r: Request) -> int:
+        address = parse(r.c.addr_text)
+        for network, deny in rules:
+            if network is None or address in network:
+                if not deny:
+                    return OK
+                if satisfy_all:
+                    r.log.error("access forbidden by rule", ctx=r.c)
+                return 403
+        return DECLINED
+
+    return check
+
+
+module = Module(name="http_access", confs=(AccessConf,), handlers={Phase.ACCESS: link})

@@ -1,0 +1,120 @@
+"""`map`: a variable whose value depends on another's.   nginx: ngx_http_map_module.c"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from geng.conf.convert import num, to_bytes
+from geng.conf.directive import Conf, Level, command, directive
+from geng.conf.tables import HTTP
+from geng.core.hostnames import BadName, Conflict, HostTable
+from geng.errors import Invalid
+from geng.http.module import CHANGEABLE, NOCACHEABLE, Module, Variable
+from geng.http.script import Regex, Value, compile_regex, compile_value
+
+if TYPE_CHECKING:
+    from geng.conf.compiler import Cf
+    from geng.http.request import Request
+
+
+class MapConf(Conf, level=Level.MAIN):
+    """The blocks. Sizes of nginx's hash tables have no effect here: the tables grow by themselves."""
+
+    hash_max_size: int = directive("map_hash_max_size", HTTP, num, default=2048)
+    hash_bucket_size: int = directive("map_hash_bucket_size", HTTP, num, default=64)
+
+    @command("map", HTTP, block=True)
+    def add_map(self, cf: Cf) -> None:
+        """`map string $variable { … }`"""
+        source, name = cf.args
+        node = cf.node
+        subject = compile_value(cf, source)
+        if name[:1] != "$":
+            raise Invalid(f'invalid variable name "{name}"')
+        table = MapTable(subject)
+        for row in cf.rows(node.block or []):
+            if row.block is not None or row.raw is not None:
+                raise cf.error('unexpected "{"')
+            try:
+                table.read(cf, (row.name, *row.args))
+            except Invalid as invalid:
+                raise cf.error(str(invalid)) from None
+        cf.node = node
+        flags = CHANGEABLE | (NOCACHEABLE if table.volatile else 0)
+        cf.scope.variables.add(Variable(name[1:].lower(), table.getter(), flags))
+
+
+class MapTable:
+    """The rows of one map."""
+
+    __slots__ = ("default", "hostnames", "hosts", "regexes", "subject", "values", "volatile")
+
+    def __init__(self, subject: Value) -> None:
+        self.subject = subject
+        self.hostnames = False
+        self.volatile = False
+        self.default: Value | None = None
+        self.hosts: HostTable[Value] = HostTable()
+        self.regexes: list[tuple[Regex, Value]] = []
+        self.values: dict[str, Value] = {}
+
+    def __repr__(self) -> str:
+        return f"<MapTable {self.hosts!r}, {len(self.regexes)} regexes>"
+
+    def read(self, cf: Cf, words: tuple[str, ...]) -> None:
+        """One row; raises Invalid."""
+        if words == ("hostnames",):
+            self.hostnames = True
+            return
+        if words == ("volatile",):
+            self.volatile = True
+            return
+        if len(words) != 2:
+            raise Invalid("invalid number of the map parameters")
+        key, text = words
+        made = self.values.get(text)
+        if made is None:
+            made = self.values[text] = compile_value(cf, text)
+        if key == "default":
+            if self.default is not None:
+                raise Invalid("duplicate default map parameter")
+            self.default = made
+        elif key[:1] == "~":
+            caseless = key[1:2] == "*"
+            self.regexes.append((compile_regex(cf, key[2:] if caseless else key[1:], caseless), made))
+        else:
+            self._add(key[1:] if key[:1] == "\\" else key, made)
+
+    def _add(self, key: str, made: Value) -> None:
+        try:
+            self.hosts.add(to_bytes(key).lower(), made, self.hostnames)
+        except BadName:
+            raise Invalid(f'invalid hostname or wildcard "{key}"') from None
+        except Conflict:
+            raise Invalid(f'conflicting parameter "{key}"') from None
+
+    def getter(self) -> Callable[[Request], bytes | None]:
+        """What finds the value for a request."""
+        subject, default, hostnames = self.subject, self.default, self.hostnames
+        find: Callable[[bytes], Any] = self.hosts.find if self.hosts.heads or self.hosts.tails else self.hosts.exact.get
+        regexes = tuple(self.regexes)
+
+        def get(r: Request) -> bytes | None:
+            key = subject(r)
+            if hostnames and key[-1:] == b".":
+                key = key[:-1]
+            found = find(key.lower())
+            if found is None:
+                found = default
+                if key:
+                    for regex, value in regexes:
+                        if regex.exec(r, key):
+                            found = value
+                            break
+            return found(r) if found is not None else b""
+
+        return get
+
+
+module = Module(name="http_map", confs=(MapConf,))
