@@ -269,6 +269,21 @@ class BodyStream:
         self._finish()
         return parts
 
+    def take_what_is_here(self) -> None:
+        """Receive what has arrived already, up to client_body_buffer_size. Raises BodyFailed."""
+        r = self.r
+        most = r.loc.client_body_buffer_size
+        while not self.reader.done and r.c.ready and self.reader.received < most:
+            self.pending += self.reader.read(most, r.loc.client_body_timeout)
+        self._finish()
+
+    def whole(self) -> RequestBody:
+        """The body as one that was read at once; only where all of it has come and nothing was taken yet."""
+        body = RequestBody()
+        body.memory, self.pending = self.pending, []
+        body.length = self.reader.received
+        return body
+
     def _finish(self) -> None:
         if self.reader.done:
             self.r.hc.reading_body = False

@@ -176,8 +176,8 @@ class Request:
 
     def set_content_type(self) -> None:
         """The type that the location's `types` gives to this URI's extension."""
-        loc = self.loc
-        self.out.content_type = loc.content_type_of(self)
+        if not self.out.content_type:  # an upstream's may have come with X-Accel-Redirect
+            self.out.content_type = self.loc.content_type_of(self)
 
     def send_head(self) -> Writer:
         """Send the response's head through the location's filters; the body goes to what this returns.

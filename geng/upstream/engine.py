@@ -31,7 +31,7 @@ from geng.errors import Abandoned, ConnectionClosed, TimedOut
 from geng.hot.http1 import DONE, EARLY_HINTS, HEAD, LOCK, NEED_MORE, PATCH, POST, ResponseHead
 from geng.hot.uri import parse_unsafe_uri
 from geng.http import output
-from geng.http.body import BodyFailed
+from geng.http.body import BodyFailed, BodyStream
 from geng.http.filters import ClientGone, Writer
 from geng.http.module import DONE as ANSWERED
 from geng.http.module import ERROR as FAILURE
@@ -49,7 +49,6 @@ from geng.upstream.state import UpstreamState, separator
 from geng.upstream.tunnel import tunnel
 
 if TYPE_CHECKING:
-    from geng.http.body import BodyStream
     from geng.http.conf import CoreLoc
     from geng.http.request import Request
     from geng.net.connection import Connection
@@ -740,18 +739,18 @@ def receive_body(r: Request, u: Exchange, adapter: Adapter) -> int:
     """Have the request's body, all of it or as a stream: 0, or a status."""
     if not (adapter.streams and adapter.wants_stream(r)):
         return r.read_body()
+    if r.body is not None:  # an error page's upstream gets what the first one got
+        return 0
     try:
-        u.stream = open_stream(r)
+        stream = BodyStream(r)
+        stream.take_what_is_here()
     except BodyFailed as failed:
         return failed.status
+    if stream.reader.done:
+        r.body = stream.whole()  # nothing is left to wait for: as if it were buffered
+    else:
+        u.stream = stream
     return 0
-
-
-def open_stream(r: Request) -> BodyStream:
-    """The request's body as a stream; raises BodyFailed."""
-    from geng.http.body import BodyStream
-
-    return BodyStream(r)
 
 
 __all__ = ["Adapter", "ClientGone", "Exchange", "handler"]

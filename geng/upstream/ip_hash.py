@@ -30,7 +30,7 @@ class IpHash(RoundRobin):
 
     def __init__(self, upstream: Upstream, r: Any, tag: object = None) -> None:
         super().__init__(upstream, r, tag)
-        self.key = key(r.connection.addr_text)
+        self.key = key(r.c.addr_text)
         self.hash = 89
         self.misses = 0
 
