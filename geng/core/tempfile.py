@@ -13,17 +13,17 @@ COLLISIONS = 100
 
 
 class TempFile:
-    """One open temporary file. *name* is "" once it has been taken away from its folder (unless *persistent*)."""
+    """One open temporary file. *name* is where it was made; it stays there only if it is *persistent*."""
 
-    __slots__ = ("fd", "name", "size")
+    __slots__ = ("fd", "name", "persistent", "size")
 
     def __init__(self, path: Any, *, persistent: bool = False, mode: int = 0o600) -> None:
         """*path*: a geng.conf.convert.Path. Raises OSError."""
         self.size = 0
         self.fd, self.name = _create(path.name, path.levels, mode)
+        self.persistent = persistent
         if not persistent:
             os.unlink(self.name)
-            self.name = ""
 
     def __repr__(self) -> str:
         return f"<TempFile fd {self.fd} {self.size} bytes>"
@@ -50,7 +50,7 @@ class TempFile:
             return
         os.close(self.fd)
         self.fd = -1
-        if delete and self.name:
+        if delete and self.persistent:
             os.unlink(self.name)
 
 

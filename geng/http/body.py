@@ -182,12 +182,12 @@ def read_body(r: Request) -> int:
     if r.main is not r or r.discarded:
         r.body = r.main.body or RequestBody()
         return OK
-    r.body = body = RequestBody()
     loc = r.loc
-    if r.content_length_n < 0 and not r.chunked_body:
-        return OK
     try:
         test_expect(r)
+        r.body = body = RequestBody()
+        if r.content_length_n < 0 and not r.chunked_body:
+            return OK
         reader = BodyReader(r, loc.client_max_body_size)
         r.hc.reading_body = True
         _collect(r, reader, body)

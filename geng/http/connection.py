@@ -285,7 +285,7 @@ def _serve_one(hc: HttpConnection) -> bool:
     else:
         hc.buffer = buf[head.end :] if head.end < len(buf) else b""
         hc.request = r = Request(c, hc, head)
-        if address.names and head.server:
+        if address.names:
             _choose_server(r, head)
     stat[WRITING] += 1
     try:
@@ -339,7 +339,7 @@ def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
     hc.buffer = buf[head.end :] if head.rc == DONE else b""
     if r is None:
         hc.request = r = Request(c, hc, head)
-        if hc.address.names and head.server:
+        if hc.address.names:
             _choose_server(r, head)
     else:
         r.uri, r.args = head.uri, head.args

@@ -55,7 +55,7 @@ class OpenFile:
         self.is_exec = mode & 0o100 != 0
         self.uniq = info[1]
         self.size = info[6]
-        self.mtime = info[8]
+        self.mtime = int(info[8])
 
     def __repr__(self) -> str:
         if self.err:
@@ -325,9 +325,10 @@ class OpenFileCache:
         file.uses += 1
         closed = file.of.fd < 0 and not file.of.err and not file.of.is_dir
         if closed or now - file.checked >= loc.open_file_cache_valid or file.symlinks != symlinks:
-            file = self._check(r, loc, look, path, file, now, symlinks)
-            if isinstance(file, OpenFile):
-                return file
+            found = self._check(r, loc, look, path, file, now, symlinks)
+            if isinstance(found, OpenFile):
+                return found
+            file = found
         file.accessed = now
         self.files.move_to_end(path)
         return self._hold(r, loc, file)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from geng.http.script import Regex
 
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_PORTS = re.compile(r"\d+(?:-\d+)?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -105,20 +106,19 @@ def parse_address(text: str, default_port: int = 80) -> list[Any]:
             raise Invalid("too long path in the unix domain socket")
         return [path]
     if text.startswith("["):
-        return [_ipv6(text, default_port)]
+        return _ipv6(text, default_port)
     if "/" in text or "?" in text:
         raise Invalid("invalid host")
     host, colon, port = text.partition(":")
-    if not colon and _NUMBER.fullmatch(text):
-        return [("0.0.0.0", _port(text))]
-    if not colon and re.fullmatch(r"\d+", text):
-        raise Invalid("invalid port")
-    number = _port(port) if colon else default_port
+    if not colon and _PORTS.fullmatch(text):
+        return [("0.0.0.0", number) for number in _ports(text)]
+    numbers = _ports(port) if colon else [default_port]
     if host == "*":
-        return [("0.0.0.0", number)]
+        return [("0.0.0.0", number) for number in numbers]
     if not host:
         raise Invalid("no host")
-    return _resolve(host, number)
+    found = _resolve(host, numbers[0])
+    return [(address[0], number, *address[2:]) for address in found for number in numbers]
 
 
 def _port(text: str) -> int:
@@ -128,19 +128,30 @@ def _port(text: str) -> int:
     return number
 
 
-def _ipv6(text: str, default_port: int) -> Any:
+def _ports(text: str) -> range:
+    """The ports of `80` or `8080-8090`."""
+    first, dash, last = text.partition("-")
+    end = _port(last) if dash else 0
+    start = _port(first)
+    if dash and start > end:
+        raise Invalid("invalid port range")
+    return range(start, (end or start) + 1)
+
+
+def _ipv6(text: str, default_port: int) -> list[Any]:
     host, closing, rest = text[1:].partition("]")
     if not closing:
         raise Invalid("invalid host")
     if rest and rest[0] != ":":
         raise Invalid("invalid host")
-    port = _port(rest[1:]) if rest else default_port
+    ports = _ports(rest[1:]) if rest else [default_port]
     if not host:
         raise Invalid("no host")
     try:
-        return (socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, host)), port, 0, 0)
+        address = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, host))
     except (OSError, ValueError):
         raise Invalid("invalid IPv6 address") from None
+    return [(address, port, 0, 0) for port in ports]
 
 
 def _resolve(host: str, port: int) -> list[Any]:

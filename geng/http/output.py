@@ -85,13 +85,15 @@ def output(r: Request) -> Writer:
 
 def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> bytes:
     lines = [status_line(status, out.line)]
-    if out.server is None:
-        if out.date is None:
-            lines.append(server_and_date(loc.server_line))
-        else:
-            lines.append(b"%sDate: %s\r\n" % (loc.server_line, out.date))
-    else:
-        lines.append(b"Server: %s\r\nDate: %s\r\n" % (out.server, out.date or clock.http_time()))
+    if out.server is None and out.date is None:
+        lines.append(server_and_date(loc.server_line))
+    else:  # an upstream's own, b"" where it had none
+        if out.server is None:
+            lines.append(loc.server_line)
+        elif out.server:
+            lines.append(b"Server: %s\r\n" % out.server)
+        if out.date is None or out.date:
+            lines.append(b"Date: %s\r\n" % (out.date or clock.http_time()))
     if out.content_type:
         if out.charset:
             out.content_type += b"; charset=" + out.charset
@@ -126,10 +128,10 @@ def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> byt
         lines.append(b"ETag: %s\r\n" % out.etag)
     if out.content_encoding:
         lines.append(b"Content-Encoding: %s\r\n" % out.content_encoding)
-    for name, value in out.headers:
-        lines.append(b"%s: %s\r\n" % (name, value))
     if out.passed is not None:
         out.passed.write_client(lines, out.hidden)
+    for name, value in out.headers:
+        lines.append(b"%s: %s\r\n" % (name, value))
     lines.append(b"\r\n")
     return b"".join(lines)
 

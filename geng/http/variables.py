@@ -311,21 +311,21 @@ def _set_limit_rate(r: Request, value: bytes) -> None:
         r.log.error(f'invalid $limit_rate "{value.decode("utf-8", "surrogateescape")}"', ctx=r.c)
 
 
-def _first(name: bytes) -> Getter:
-    return lambda r: r.head.get(name)
+def _joined_in(name: bytes) -> Getter:
+    return lambda r: r.head.joined(name)
 
 
 HOSTNAME = socket.gethostname().lower().encode()
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("http_host", _first(b"host")),
-    Variable("http_user_agent", _first(b"user-agent")),
-    Variable("http_referer", _first(b"referer")),
-    Variable("http_via", lambda r: r.head.joined(b"via")),
-    Variable("http_x_forwarded_for", lambda r: r.head.joined(b"x-forwarded-for")),
+    Variable("http_host", _joined_in(b"host")),
+    Variable("http_user_agent", _joined_in(b"user-agent")),
+    Variable("http_referer", _joined_in(b"referer")),
+    Variable("http_via", _joined_in(b"via")),
+    Variable("http_x_forwarded_for", _joined_in(b"x-forwarded-for")),
     Variable("http_cookie", lambda r: r.head.joined(b"cookie", b"; ")),
     Variable("content_length", _content_length),
-    Variable("content_type", _first(b"content-type")),
+    Variable("content_type", _joined_in(b"content-type")),
     Variable("host", _host),
     Variable("binary_remote_addr", _binary_remote_addr),
     Variable("remote_addr", lambda r: r.c.addr_text),

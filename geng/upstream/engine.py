@@ -726,7 +726,7 @@ def handler(adapter: Adapter) -> Handler:
             rc = begin(u)
             if rc:
                 return rc
-        if r.content_length_n > 0 or r.chunked_body or r.main is not r:
+        if r.content_length_n > 0 or r.chunked_body or r.main is not r or r.head.expect is not None:
             rc = receive_body(r, u, adapter)
             if rc:
                 return rc

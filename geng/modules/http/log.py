@@ -313,7 +313,7 @@ class AccessLog:
         data = self.format.line(r)
         try:
             if self.cache is not None:
-                os.write(self.cache.get(name), data)
+                self.cache.write(name, data)
                 return
             fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -334,31 +334,41 @@ class PathCache:
         self.inactive = inactive
         self.valid = valid
         self.least = least
-        self.files: dict[bytes, list[float]] = {}  # name -> [fd, opened, used]; oldest use first
+        self.files: dict[bytes, list[float]] = {}  # name -> [fd or -1, opened, used, uses]; oldest use first
 
     def __repr__(self) -> str:
         return f"<PathCache {len(self.files)} of {self.most}>"
 
-    def get(self, name: bytes) -> int:
-        """An open descriptor; raises OSError."""
+    def write(self, name: bytes, data: bytes) -> None:
+        """Append *data* to the file; it stays open once it has been used often enough. Raises OSError."""
         now = time()
         entry = self.files.pop(name, None)
-        if entry is not None and now - entry[1] > self.valid and not _same_file(int(entry[0]), name):
-            os.close(int(entry[0]))
-            entry = None
-        if entry is None:
+        fd = -1
+        uses = 1
+        opened = now
+        if entry is not None:
+            fd, opened, used, uses = int(entry[0]), entry[1], entry[2], int(entry[3]) + 1
+            if now - used > self.inactive:
+                uses = 1
+            if fd >= 0 and now - opened > self.valid and not _same_file(fd, name):
+                os.close(fd)
+                fd = -1
+        if fd < 0:
             fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            entry = [fd, now, now]
-        entry[2] = now
-        self.files[name] = entry
+            opened = now
+        os.write(fd, data)
+        if uses < self.least:
+            os.close(fd)
+            fd = -1
+        self.files[name] = [fd, opened, now, uses]
         self._shrink(now)
-        return int(entry[0])
 
     def _shrink(self, now: float) -> None:
         for name in list(self.files)[:2]:
             entry = self.files[name]
             if len(self.files) > self.most or now - entry[2] > self.inactive:
-                os.close(int(entry[0]))
+                if entry[0] >= 0:
+                    os.close(int(entry[0]))
                 del self.files[name]
 
 

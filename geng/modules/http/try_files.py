@@ -56,6 +56,7 @@ def link(loc: CoreLoc) -> Handler | None:
         return None
     tests = tuple((_namer(loc, name), folder) for name, folder in conf.tests)
     fallback = conf.fallback
+    code = fallback if isinstance(fallback, int) else 0
     target = None if isinstance(fallback, int) else _namer(loc, fallback)
     alias = loc.alias
     root_of = rooter(loc)
@@ -73,7 +74,7 @@ def link(loc: CoreLoc) -> Handler | None:
                 use(r, name, folder)
                 return DECLINED
         if target is None:
-            return fallback  # type: ignore[return-value]
+            return code
         uri = target(r)
         if uri[:1] == b"@":
             return r.named_location(uri)
