@@ -13,17 +13,17 @@ NGINX_VERSION = "1.31.5"
 """The nginx whose configuration and behaviour geng has."""
 
 #: Modules that nginx builds unless `--without-http_X_module` says otherwise.
-DEFAULT_MODULES = (
-    "charset gzip ssi userid access auth_basic mirror autoindex geo map split_clients referer rewrite proxy fastcgi "
-    "uwsgi scgi grpc tunnel memcached limit_conn limit_req empty_gif browser upstream_hash upstream_ip_hash "
-    "upstream_least_conn upstream_least_time upstream_random upstream_keepalive upstream_zone upstream_sticky"
-).split()
+DEFAULT_MODULES = """
+    charset gzip ssi userid access auth_basic mirror autoindex geo map split_clients referer rewrite proxy fastcgi uwsgi
+    scgi grpc tunnel memcached limit_conn limit_req empty_gif browser upstream_hash upstream_ip_hash upstream_least_conn
+    upstream_least_time upstream_random upstream_keepalive upstream_zone upstream_sticky
+"""
 
 #: Modules that nginx builds only with `--with-http_X_module`.
-OPTIONAL_MODULES = (
-    "ssl v2 v3 realip addition xslt image_filter geoip sub dav flv mp4 gunzip gzip_static auth_request random_index "
-    "secure_link degradation slice stub_status perl"
-).split()
+OPTIONAL_MODULES = """
+    ssl v2 v3 realip addition xslt image_filter geoip sub dav flv mp4 gunzip gzip_static auth_request random_index
+    secure_link degradation slice stub_status perl
+"""
 
 #: nginx's name of a module where its configure option has another one.
 FILTERS = {"charset": "charset_filter", "gzip": "gzip_filter", "ssi": "ssi_filter", "userid": "userid_filter",
@@ -68,10 +68,10 @@ def configure_arguments() -> list[str]:
     from geng.modules.http import HTTP_MODULES
 
     there = {module.name.removeprefix("http_") for module in HTTP_MODULES}
-    words = [f"--with-http_{name}_module" for name in OPTIONAL_MODULES if FILTERS.get(name, name) in there or name in there]
-    words += [
-        f"--without-http_{name}_module"
-        for name in DEFAULT_MODULES
-        if FILTERS.get(name, name) not in there and name not in there
-    ]
+
+    def works(name: str) -> bool:
+        return name in there or FILTERS.get(name, name) in there
+
+    words = [f"--with-http_{name}_module" for name in OPTIONAL_MODULES.split() if works(name)]
+    words += [f"--without-http_{name}_module" for name in DEFAULT_MODULES.split() if not works(name)]
     return [*words, "--without-http-cache"]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.errors import GengError
-from geng.http.request import bind
 from geng.http import special
+from geng.http.request import bind
 from geng.http.response import ResponseOut
 
 if TYPE_CHECKING:

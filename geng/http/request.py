@@ -95,7 +95,7 @@ class Request:
         self.captures: Any = None
         self.err_status = 0
         self.upstream: Any = None  # the exchange with an upstream that is under way or was last
-        self.upstream_states: tuple[Any, ...] | list[Any] = ()
+        self.upstream_states: Any = ()  # a list once there are any
         # -- what goes out
         self.header_sent = False
         self.header_only = False

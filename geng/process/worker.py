@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.core import tempfile
 from geng.core.log import Log
-from geng.net.accept import Acceptor, AcceptMutex
+from geng.net.accept import AcceptMutex, Acceptor
 from geng.net.connection import ConnectionPool
 from geng.net.hub import Hub, describe
 from geng.process.cycle import STAT_ROW

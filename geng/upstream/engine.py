@@ -155,7 +155,7 @@ def _now() -> int:
     if PLAIN:
         return monotonic_ns() // 1_000_000
     clock_gettime(CLOCK_MONOTONIC, at)  # type: ignore[name-defined]  # noqa: F821
-    return at[0].tv_sec * 1000 + at[0].tv_nsec // 1_000_000  # type: ignore[name-defined,no-any-return]  # noqa: F821
+    return at[0].tv_sec * 1000 + at[0].tv_nsec // 1_000_000  # type: ignore[name-defined]  # noqa: F821
 
 
 def stirred(client: Connection) -> None:

@@ -51,6 +51,7 @@ _BUFFERING = response_number(b"x-accel-buffering")
 _CHARSET = response_number(b"x-accel-charset")
 _SET_COOKIE = response_number(b"set-cookie")
 _REFRESH = response_number(b"refresh")
+_UPGRADE = response_number(b"upgrade")
 
 WITH_DATE = frozenset((200, 206, 304))
 LOCATION, LAST_MODIFIED = 1, 2
@@ -129,6 +130,8 @@ class HeaderRules:
             self._cookies(r, self.cookie)
         if self.redirect is not None and head.first(_REFRESH) is not None:
             self._refresh(r, self.redirect)
+        if head.first(_UPGRADE) is not None and r.head.http_version >= 2000:
+            out.remove(b"upgrade")
         r.disable_not_modified = True
         if self.force_ranges:
             r.allow_ranges = True

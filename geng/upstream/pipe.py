@@ -308,7 +308,7 @@ class Buffered(Unbuffered):
 
     def next_parts(self) -> list[Any]:
         queue = self.queue
-        parts = []
+        parts: list[Any] = []
         size = 0
         while queue and (not parts or size + len(queue[0]) <= self.busy_size):
             part = queue.popleft()

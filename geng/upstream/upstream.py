@@ -178,11 +178,11 @@ def _expand(servers: list[Server]) -> Iterator[Peer]:
 class Upstreams:
     """All upstreams of one http or stream block, by the order they were named in."""
 
-    list: list[Upstream] = field(default_factory=list)
+    all: list[Upstream] = field(default_factory=list)
     by_host: dict[str, list[Upstream]] = field(default_factory=dict)  # once linked; names in lower case
 
     def __iter__(self) -> Iterator[Upstream]:
-        return iter(self.list)
+        return iter(self.all)
 
     def create(self, cf: Cf, host: str, flags: int = ALL) -> Upstream:
         """For an upstream{} block; raises `duplicate upstream "x"`."""
@@ -210,7 +210,7 @@ class Upstreams:
 
     def _add(self, cf: Cf, url: Url, flags: int) -> Upstream:
         creating = flags & Flag.CREATE
-        for known in self.list:
+        for known in self.all:
             if known.host.lower() != url.host.lower():
                 continue
             if creating and known.flags & Flag.CREATE:
@@ -231,12 +231,12 @@ class Upstreams:
         upstream.file, upstream.line = cf.file, cf.line
         if len(url.addresses) == 1 and (url.port or url.unix):
             upstream.servers = [Server("", url.addresses)]
-        self.list.append(upstream)
+        self.all.append(upstream)
         return upstream
 
     def link(self, resolve: Resolve = resolve_host) -> None:
         """Make every upstream's peers, once all of the block is read; raises ConfigError."""
-        for upstream in self.list:
+        for upstream in self.all:
             upstream.link(resolve)
             self.by_host.setdefault(upstream.host.lower(), []).append(upstream)
 

@@ -518,7 +518,7 @@ def link(loc: CoreLoc) -> Handler | None:
         log.cache = conf.cache
     writers = tuple(log.link() for log in conf.logs)
     if len(writers) == 1:
-        return writers[0]  # type: ignore[return-value]
+        return writers[0]
 
     def log_all(r: Request) -> int:
         for write in writers:

@@ -138,7 +138,8 @@ def assembler(
         _header(code, name, value)
     code.flush()
     if pass_headers:
-        code.line(f"head.write_upstream(out, {code.name(NameSet(name.lower() for name, _ in merged) if merged else NameSet())})")
+        skipped = NameSet(name.lower() for name, _ in merged)
+        code.line(f"head.write_upstream(out, {code.name(skipped)})")
     code.line("put(b'\\r\\n')" if body is None else "put(b'\\r\\n' + body)")
     code.line("return join(out)")
     code.names["join"] = b"".join
