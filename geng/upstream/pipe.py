@@ -62,8 +62,7 @@ def pass_body(u: Exchange, c: Connection, w: Writer, framing: Framing, parts: Se
     if not u.buffering:
         return Unbuffered(u, c, w, framing).run(parts)
     way = Buffered(u, c, w, framing)
-    left = framing.left
-    if (left >= SPLICE_MIN or left == -1) and framing.plain and not way.rate and pipes.AVAILABLE:
+    if framing.left >= SPLICE_MIN and framing.plain and not way.rate and pipes.AVAILABLE:
         if parts:
             w.write(parts)
             parts = ()
@@ -446,7 +445,7 @@ class Spliced(Passing):
         framing = self.framing
         left = framing.left
         try:
-            got = pipe.fill(self.c, pipe.size if left < 0 else left)
+            got = pipe.fill(self.c, left)
         except ConnectionClosed as error:
             self.u.log_broken(error, READING)
             self.failed = "error"
