@@ -158,7 +158,7 @@ class Passing:
         r = self.u.r
         r.keepalive = False
         if self.failed != "invalid":
-            if parts:
+            if parts and self.failed != "timeout":  # nginx forgets a buffer that was not full when the time was over
                 self.w.write(parts, True)
             self.w.abort()
         return ERROR

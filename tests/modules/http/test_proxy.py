@@ -564,7 +564,7 @@ def test_timeouts(server: Any, backend: Any) -> None:
     assert "upstream timed out (110: Connection timed out) while reading response header from upstream" in s.log()
     with s.connect() as c:
         c.send(b"GET /body HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert c.rest().endswith(b"half")
+        assert c.rest().endswith(b"\r\n\r\n")  # what was no full buffer is forgotten
     assert "upstream timed out (110: Connection timed out) while reading upstream" in s.log()
 
 
