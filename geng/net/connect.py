@@ -33,6 +33,7 @@ def connect(
     local: SockAddr | None = None,
     transparent: bool = False,
     rcvbuf: int = 0,
+    sndbuf: int = 0,
     keepalive: bool = False,
     kind: int = socket.SOCK_STREAM,
 ) -> Connection:
@@ -40,7 +41,7 @@ def connect(
 
     Raises TimedOut, ConnectionClosed(errno, "connect()" or the call that failed), NoConnections.
     """
-    sock = _socket(sockaddr, kind, local, transparent, rcvbuf, keepalive)
+    sock = _socket(sockaddr, kind, local, transparent, rcvbuf, sndbuf, keepalive)
     try:
         error = sock.connect_ex(sockaddr)
         if error == EINPROGRESS and sa.is_loopback(sockaddr):
@@ -81,7 +82,7 @@ def _finish(c: Connection, ms: float | None) -> None:
 
 
 def _socket(
-    sockaddr: SockAddr, kind: int, local: SockAddr | None, transparent: bool, rcvbuf: int, keepalive: bool
+    sockaddr: SockAddr, kind: int, local: SockAddr | None, transparent: bool, rcvbuf: int, sndbuf: int, keepalive: bool
 ) -> socket.socket:
     """The socket, bound where `proxy_bind` wants it. Raises ConnectionClosed with the call that failed."""
     family = sa.family(sockaddr)
@@ -97,6 +98,9 @@ def _socket(
         if rcvbuf:
             call = "setsockopt(SO_RCVBUF)"
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if sndbuf:
+            call = "setsockopt(SO_SNDBUF)"
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         if local is not None:
             if transparent:
                 level, option = (

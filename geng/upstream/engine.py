@@ -368,6 +368,7 @@ class Exchange:
                 local=None if bind is None else bind.of(r),
                 transparent=bind is not None and bind.transparent,
                 rcvbuf=conf.socket_rcvbuf,
+                sndbuf=conf.socket_sndbuf,
                 keepalive=conf.socket_keepalive,
             )
         except TimedOut:
