@@ -108,10 +108,11 @@ def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> byt
             lines.append(b"Last-Modified: %s\r\n" % http_time(out.last_modified))
         else:
             out.last_modified = -1
-    if out.location:
-        if loc.absolute_redirect and out.location[:1] == b"/":
-            out.location = absolute(r, loc, out.location)
+    location = out.location
+    if location and loc.absolute_redirect and location[:1] == b"/":
+        out.location = absolute(r, loc, location)
         lines.append(b"Location: %s\r\n" % out.location)
+        location = b""
     if chunked:
         lines.append(CHUNKED_LINE)
     if status == 101:
@@ -124,6 +125,8 @@ def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> byt
         lines.append(CLOSE_LINE)
     if out.vary and loc.gzip_vary:
         lines.append(b"Vary: Accept-Encoding\r\n")
+    if location:
+        lines.append(b"Location: %s\r\n" % location)
     if out.etag:
         lines.append(b"ETag: %s\r\n" % out.etag)
     if out.content_encoding:
@@ -155,6 +158,17 @@ def absolute(r: Request, loc: CoreLoc, location: bytes) -> bytes:
     if not loc.port_in_redirect or port == (443 if r.hc.ssl else 80):
         port = 0
     return b"%s://%s:%d%s" % (schema, host, port, location) if port else b"%s://%s%s" % (schema, host, location)
+
+
+def whole(part: FileSlice) -> bytes:
+    """All bytes of *part*; raises ConnectionClosed where the file has become shorter."""
+    data = pread(part.fd, part.length, part.offset)
+    while len(data) < part.length:
+        more = pread(part.fd, part.length - len(data), part.offset + len(data))
+        if not more:
+            raise ConnectionClosed(0, "pread()")
+        data += more
+    return data
 
 
 class Output(Writer):
@@ -254,9 +268,14 @@ class Output(Writer):
         raise ClientGone from None
 
     def send_files(self, parts: list[Any]) -> None:
-        """Parts of which some are in files: by sendfile where the location has it on."""
+        """Parts of which some are in files: by sendfile where the location has it on, and they are large enough."""
         c, loc = self.c, self.loc
         timeout = loc.send_timeout
+        if sum(map(len, parts)) <= READ_SIZE:
+            # one pread and one send with the head cost less than send and sendfile, with two setsockopt around them
+            # for tcp_nopush: 1 KB 21 us instead of 27, 16 KB 26 instead of 27, 64 KB 30 instead of 31
+            c.send([whole(part) if type(part) is FileSlice else part for part in parts], timeout)
+            return
         before: list[Any] = []
         for part in parts:
             if type(part) is not FileSlice:

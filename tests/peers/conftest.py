@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.live)
 
 
+def product() -> str:
+    """`nginx/1.22.1`, as the installed nginx calls itself."""
+    shown = subprocess.run([peers.peer("nginx"), "-v"], capture_output=True, text=True, check=True).stderr
+    return shown.partition(": ")[2].split()[0]
+
+
 @pytest.fixture
 def pair(tmp_path: Path, command: list[str]) -> Iterator[Callable[..., tuple[Server, Server]]]:
     """`pair(conf, files={...})`: nginx and geng, each running this configuration in a folder of its own."""
@@ -30,7 +37,8 @@ def pair(tmp_path: Path, command: list[str]) -> Iterator[Callable[..., tuple[Ser
         for name, its_command in (("nginx", [peers.peer("nginx")]), ("geng", command)):
             folder = tmp_path / name
             folder.mkdir()
-            started.append(Server(conf, folder, command=its_command, **options))
+            text = conf if name == "nginx" else f"server_product {product()};\n{conf}"  # or lengths would differ
+            started.append(Server(text, folder, command=its_command, **options))
             started[-1].start()
         return started[0], started[1]
 

@@ -111,7 +111,7 @@ def sizes(conf: GzipConf, length: int) -> tuple[int, int]:
 class Compressor(Writer):
     """Compresses what is written; total_in and total_out count bytes."""
 
-    __slots__ = ("deflate", "kept", "make", "postpone", "r", "total_in", "total_out")
+    __slots__ = ("deflate", "kept", "made", "make", "postpone", "r", "size", "total_in", "total_out")
 
     def __init__(self, inner: Writer, r: Request, conf: GzipConf, length: int) -> None:
         self.inner = inner
@@ -121,6 +121,8 @@ class Compressor(Writer):
         self.postpone = conf.postpone
         self.kept: list[bytes] | None = [] if conf.postpone else None
         self.total_in = self.total_out = 0
+        self.size = conf.buffers[1]
+        self.made: list[bytes] = []  # compressed, less than a buffer
 
     def __repr__(self) -> str:
         return f"<Compressor {self.total_in} bytes in, {self.total_out} out>"
@@ -129,24 +131,26 @@ class Compressor(Writer):
         if self.kept is not None:
             parts = self.buffer(parts, flush)
         deflate = self.deflate or self.start()
-        inner = self.inner
         for data in in_memory(self.r, parts):
             self.total_in += len(data)
-            made = deflate.compress(data)
-            if made:
-                self.total_out += len(made)
-                inner.write((made,))
+            self.take(deflate.compress(data))
         if flush:
-            made = deflate.flush(zlib.Z_SYNC_FLUSH)
-            self.total_out += len(made)
-            inner.write((made,) if made else (), True)
+            self.take(deflate.flush(zlib.Z_SYNC_FLUSH))
+        if flush or sum(map(len, self.made)) >= self.size:
+            made, self.made = self.made, []
+            self.inner.write(made, flush)
+
+    def take(self, data: bytes) -> None:
+        """Compressed bytes, which wait for more of them."""
+        if data:
+            self.total_out += len(data)
+            self.made.append(data)
 
     def end(self) -> None:
         if self.kept:
             self.write((), False)
-        made = (self.deflate or self.start()).flush()
-        self.total_out += len(made)
-        self.inner.write((made,))
+        self.take((self.deflate or self.start()).flush())
+        self.inner.write(self.made)
         self.inner.end()
 
     def start(self) -> Any:
