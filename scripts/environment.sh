@@ -6,10 +6,15 @@ cd "$(dirname "$0")/.." || exit 1
 : "${VENV:=.venv}"          # another folder for the environment
 : "${PYTHON:=python3}"      # the interpreter that makes it
 
+# The sources of what is compiled: each has its types beside it.
+compiled() {
+    find geng -name '*.pxd' | sort | sed 'p; s/pxd$/py/'
+}
+
 # Makes the environment and installs geng from this work tree into it, with the extras named ("", "dev"). Again
 # only when what is built has changed: a module compiled earlier would be taken in place of its newer source.
 environment() {
-    build="pure=${GENG_PURE_PYTHON:-0} $(cat setup.py pyproject.toml geng/hot/*.py geng/hot/*.pxd | cksum)"
+    build="pure=${GENG_PURE_PYTHON:-0} $(cat setup.py pyproject.toml $(compiled) | cksum)"
     if [ ! -x "$VENV/bin/python" ]; then
         echo "making the environment $VENV ..." >&2
         "$PYTHON" -m venv "$VENV" || {
@@ -19,7 +24,7 @@ environment() {
     fi
     if [ "$(cat "$VENV/geng-build" 2>/dev/null)" != "$build" ] || [ ! -e "$VENV/geng-extras-$1" ]; then
         suffix=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-        rm -f geng/hot/*"$suffix"
+        find geng -name "*$suffix" -exec rm -f {} +
         "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}" || exit 1
         echo "$build" > "$VENV/geng-build"
         touch "$VENV/geng-extras-$1"

@@ -37,11 +37,12 @@ def _imports(interpreter: str, uid: int | None, gid: int | None) -> bool:
 
 
 def hot_modules() -> dict[str, bool]:
-    """Each module of geng.hot, and whether it runs compiled."""
-    names = sorted(path.stem for path in (ROOT / "geng" / "hot").glob("*.py") if path.stem != "__init__")
+    """Each module that has its types beside it, and whether it runs compiled."""
+    paths = sorted((ROOT / "geng").glob("**/*.pxd"))
+    names = [".".join(path.relative_to(ROOT / "geng").with_suffix("").parts) for path in paths]
     ask = (
         "import importlib.util as u, sys\n"
-        "for n in sys.argv[1:]: print(n, not u.find_spec('geng.hot.' + n).origin.endswith('.py'))"
+        "for n in sys.argv[1:]: print(n, not u.find_spec('geng.' + n).origin.endswith('.py'))"
     )
     done = subprocess.run(
         [python(), "-c", ask, *names], capture_output=True, text=True, cwd=ROOT, env=environment(), check=True
