@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from geng.http.filters import Writer
 from geng.modules.http import charset
 from geng.modules.http.sub import Replacer, search_for
 from tests.harness.backend import Answer
 
 
-class Collected:
+class Collected(Writer):
     """The next writer."""
 
     def __init__(self) -> None:
