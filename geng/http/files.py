@@ -264,6 +264,8 @@ def examine(r: Request, path: bytes) -> OpenFile:
 
 def _looker(loc: CoreLoc) -> Lookup:
     """Open and look, without a cache."""
+    if not loc.disable_symlinks and not loc.read_ahead:
+        return lambda r, path: open_plain(path)
 
     def look(r: Request, path: bytes) -> OpenFile:
         mode, start = _symlinks_from(loc, r, path) if loc.disable_symlinks else (OFF, 0)
