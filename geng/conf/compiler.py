@@ -74,6 +74,7 @@ class Cf:
         self.file = ""
         self.line = 0
         self._warn = warn
+        self.own: dict[str, list[tables.Entry]] = {}  # directives of the site's own modules
 
     # -- what setters use ------------------------------------------------------------------------------------------
 
@@ -140,7 +141,11 @@ class Cf:
 
     def _run(self, node: Node) -> None:
         try:
-            tables.check(node, self.context)
+            own = self.own.get(node.name)
+            if own is None:
+                tables.check(node, self.context)
+            else:
+                tables.check_among(own, node, self.context)
             self._command(node)
         except Refused as refused:
             raise self.error(f'"{node.name}" directive {refused}') from None

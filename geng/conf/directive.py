@@ -82,6 +82,7 @@ class Command:
     set: Callable[[Any, Cf], None]
     attr: str = ""
     block: bool = False
+    args: str = "1"  # how many arguments a site's own directive takes, as in geng.conf.directives
 
 
 @dataclass(slots=True)
@@ -94,6 +95,7 @@ class Directive:
     default: Any = UNSET
     merge: Merge = inherit
     repeat: bool = False
+    args: str = "1"
     attr: str = field(default="", init=False)
 
     def set(self, conf: Conf, cf: Cf) -> None:
@@ -120,15 +122,17 @@ def directive(
     default: Any = UNSET,
     merge: Merge = inherit,
     repeat: bool = False,
+    args: str = "1",
 ) -> Any:
     """One directive on one line: `buffering: bool = directive("proxy_buffering", HSL, flag, default=True)`.
 
     *convert* takes `(cf, *words)` when it has the attribute `takes_cf`, else `(*words)`, and returns the value;
     it raises Invalid (nginx's words, without the place) for what it refuses. *contexts* are the bits of
     geng.conf.tables. With *repeat*, values are gathered into a list; else a second one `is duplicate`, unless *convert*
-    has the attribute `extends` (it then takes `have=`, the first one's value or None, and always *cf*).
+    has the attribute `extends` (it then takes `have=`, the first one's value or None, and always *cf*). *args* says how
+    many arguments a directive takes that is not nginx's own: `1`, `12` (one or two), `1+`, `flag`.
     """
-    return Directive(name, contexts, convert, default, merge, repeat)
+    return Directive(name, contexts, convert, default, merge, repeat, args)
 
 
 @dataclass(slots=True)
@@ -141,6 +145,7 @@ class command:  # noqa: N801 - a decorator
     name: str
     contexts: int
     block: bool = False
+    args: str = "1"
     function: Callable[[Any, Cf], None] = field(default=None, init=False)  # type: ignore[assignment]
 
     def __call__(self, function: Callable[[Any, Cf], None]) -> command:
@@ -183,12 +188,14 @@ class Conf:
             if isinstance(declared, Directive):
                 declared.attr = attr
                 cls.fields[attr] = (declared.default, declared.merge)
-                cls.commands[declared.name] = Command(declared.name, declared.contexts, declared.set, attr)
+                cls.commands[declared.name] = Command(
+                    declared.name, declared.contexts, declared.set, attr, args=declared.args
+                )
             elif isinstance(declared, Field):
                 cls.fields[attr] = (declared.default, declared.merge)
             elif isinstance(declared, command):
                 cls.commands[declared.name] = Command(
-                    declared.name, declared.contexts, declared.function, attr, declared.block
+                    declared.name, declared.contexts, declared.function, attr, declared.block, declared.args
                 )
             else:
                 continue

@@ -5,7 +5,7 @@ nginx: ngx_conf_file.c (ngx_conf_handler). The table itself is geng.conf.directi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,7 +113,11 @@ def entries(name: str) -> tuple[Entry, ...]:
 
 def check(node: Node, context: int) -> Entry:
     """The entry by which *node* may stand in *context*, a single bit; raises Invalid with nginx's words."""
-    known = [entry for entry in entries(node.name) if entry.module not in directives.ELSEWHERE]
+    return check_among([entry for entry in entries(node.name) if entry.module not in directives.ELSEWHERE], node, context)
+
+
+def check_among(known: Sequence[Entry], node: Node, context: int) -> Entry:
+    """The same, with the entries that there are for the name."""
     shown = node.name.partition("\0")[0]
     if not known:
         raise Invalid(f'unknown directive "{shown}"')

@@ -77,7 +77,7 @@ class HttpBlock(Conf, level=Level.MAIN):
 
         if cf.cycle.http is not None:
             raise Refused("is duplicate")
-        cf.cycle.http = read(cf, HTTP_MODULES)
+        cf.cycle.http = read(cf, (*HTTP_MODULES, *cf.cycle.site_modules))
 
 
 class HttpServers(Conf, level=Level.MAIN):

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
+from geng.conf import tables
 from geng.errors import Invalid
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ def load(cf: Cf, name: str) -> None:
         if any(module.name == other.name for other in cf.cycle.site_modules):
             raise Invalid(f'module "{module.name}" is already loaded')
         cf.cycle.site_modules.append(module)
+        _make_known(cf, module)
+
+
+def _make_known(cf: Cf, module: Any) -> None:
+    """Enter the module's directives among those that may be read."""
+    for conf in module.confs:
+        for entry in conf.commands.values():
+            if tables.entries(entry.name):
+                raise Invalid(f'module "{module.name}" has a directive "{entry.name}", which is nginx\'s own')
+            made = tables.Entry(entry.name, module.name, entry.contexts, entry.args, entry.block)
+            cf.own.setdefault(entry.name, []).append(made)
 
 
 def _run(path: str) -> list[Any]:
