@@ -9,9 +9,7 @@ _HTML_NAMES = {b"<": b"&lt;", b">": b"&gt;", b"&": b"&amp;", b'"': b"&quot;"}
 
 _JSON = re.compile(rb'[\\"\x00-\x1f]')
 _JSON_NAMES = {bytes((ch,)): b"\\u%04X" % ch for ch in range(0x20)}
-_JSON_NAMES.update(
-    {b"\\": b"\\\\", b'"': b'\\"', b"\n": b"\\n", b"\r": b"\\r", b"\t": b"\\t", b"\b": b"\\b", b"\f": b"\\f"}
-)
+_JSON_NAMES.update({b"\\": b"\\\\", b'"': b'\\"', b"\n": b"\\n", b"\r": b"\\r", b"\t": b"\\t", b"\b": b"\\b", b"\f": b"\\f"})
 
 
 def html(text: bytes) -> bytes:

@@ -29,7 +29,7 @@ from geng.conf.directive import UNSET, Conf, Level, command, directive, group, o
 from geng.conf.tables import HTTP, LIF, LOC, SRV
 from geng.core.values import BadValue, parse_msec, parse_sec
 from geng.errors import GengError, Invalid, Refused
-from geng.http.files import OpenFileCache
+from geng.http.files import UNLIMITED, OpenFileCache
 from geng.http.listen import Ports, default_listen, read_listen
 from geng.http.resolving import ResolverSettings
 from geng.http.script import Regex, Value, compile_regex, compile_value
@@ -46,7 +46,6 @@ HS = HTTP | SRV
 HSL = HTTP | SRV | LOC
 PAGE = 4096
 MIN_POOL_SIZE = 112  # NGX_MIN_POOL_SIZE on 64 bits
-UNLIMITED = (1 << 63) - 1
 
 DEFAULT_TYPES = {b"html": b"text/html", b"gif": b"image/gif", b"jpg": b"image/jpeg"}
 

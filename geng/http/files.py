@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # not to hang on a FIFO; no effect on regular files
 SEARCH = os.O_PATH | os.O_DIRECTORY | FLAGS
 MIN_READ_AHEAD = 128 * 1024
+UNLIMITED = (1 << 63) - 1  # directio off
 
 OFF, ON, NOT_OWNER = range(3)
 """disable_symlinks"""
@@ -225,7 +226,7 @@ def opener(loc: CoreLoc) -> Lookup:
     """`open(r, path) -> OpenFile` for content in *loc*; the file is closed when the request is over."""
     cache: OpenFileCache | None = loc.open_file_cache
     if cache is not None:
-        return _cached(loc, cache)
+        return _sparing(loc, _cached(loc, cache))
     look = _looker(loc)
 
     def open_file(r: Request, path: bytes) -> OpenFile:
@@ -234,7 +235,26 @@ def opener(loc: CoreLoc) -> Lookup:
             r.on_end(of.close)
         return of
 
-    return open_file
+    return _sparing(loc, open_file)
+
+
+def _sparing(loc: CoreLoc, open_file: Lookup) -> Lookup:
+    """`directio`: large files do not push others out of the page cache.
+
+    Not as in nginx, which reads with O_DIRECT and so cannot use sendfile: here the pages go once they were sent.
+    """
+    least: int = loc.directio
+    if least == UNLIMITED:
+        return open_file
+
+    def open_sparingly(r: Request, path: bytes) -> OpenFile:
+        of = open_file(r, path)
+        if of.fd >= 0 and of.size >= least:
+            fd = of.fd
+            r.on_end(lambda: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED))  # runs before what closes it
+        return of
+
+    return open_sparingly
 
 
 def tester(loc: CoreLoc, cached: bool = True) -> Lookup:
@@ -335,9 +355,7 @@ class OpenFileCache:
         self.files.move_to_end(path)
         return self._hold(r, loc, file)
 
-    def _add(
-        self, r: Request, loc: CoreLoc, look: Lookup, path: bytes, now: int, symlinks: tuple[int, int]
-    ) -> OpenFile:
+    def _add(self, r: Request, loc: CoreLoc, look: Lookup, path: bytes, now: int, symlinks: tuple[int, int]) -> OpenFile:
         of = look(r, path)
         if of.err and not loc.open_file_cache_errors:
             return of

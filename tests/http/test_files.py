@@ -39,6 +39,7 @@ def location(**settings: Any) -> Any:
         "disable_symlinks": 0,
         "disable_symlinks_from": None,
         "read_ahead": 0,
+        "directio": files.UNLIMITED,
     }
     return SimpleNamespace(**defaults | settings)
 
@@ -133,6 +134,15 @@ def test_without_cache_a_file_lives_as_long_as_its_request(folder: Path) -> None
     assert is_open(fd)
     r.end()
     assert not is_open(fd)
+
+
+def test_large_files_leave_the_page_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *args: told.append((is_open(args[0]), *args[1:])))
+    for least in (5, 6):
+        r, _ = get(location(directio=least), folder / "a")
+        r.end()
+    assert told == [(True, 0, 0, os.POSIX_FADV_DONTNEED)]
 
 
 def get(loc: Any, path: Path) -> tuple[Any, Any]:

@@ -364,9 +364,7 @@ def name(r: Request, content_type: bytes, charset: bytes) -> None:
 
 def unmapped(r: Request, source: tuple[bytes, bytes], target: tuple[bytes, bytes], next: Send) -> Writer:
     """There is no map: the answer stays as it is."""
-    r.log.error(
-        f'no "charset_map" between the charsets "{shown(source[1])}" and "{shown(target[1])}"', ctx=r.c
-    )
+    r.log.error(f'no "charset_map" between the charsets "{shown(source[1])}" and "{shown(target[1])}"', ctx=r.c)
     return next(r)
 
 

@@ -335,9 +335,7 @@ class Trailers(Writer):
 
     __slots__ = ("r", "trailers")
 
-    def __init__(
-        self, inner: Writer, r: Request, trailers: tuple[tuple[bytes, Callable[[Request], bytes]], ...]
-    ) -> None:
+    def __init__(self, inner: Writer, r: Request, trailers: tuple[tuple[bytes, Callable[[Request], bytes]], ...]) -> None:
         self.inner = inner
         self.r = r
         self.trailers = trailers

@@ -188,9 +188,6 @@ def multiple(r: Request, out: ResponseOut, ranges: list[Range], next: Send) -> W
     return inner if r.header_only else MultiPart(inner, list(zip(heads, ranges, strict=True)), last)
 
 
-
-
-
 def _content_range(out: ResponseOut, value: bytes) -> None:
     if out.passed is not None or out.headers:
         out.remove(b"Content-Range")

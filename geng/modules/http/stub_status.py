@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 from geng.conf.directive import Conf, Level, command
 from geng.conf.tables import LOC, SRV
+from geng.hot.connection import WAITING
 from geng.hot.http1 import GET, HEAD
 from geng.http.conf import CoreLoc
 from geng.http.module import NOCACHEABLE, OK, Handler, Module, Variable
-from geng.net.connection import ACCEPTED, ACTIVE, HANDLED, READING, REQUESTS, WAITING, WRITING
+from geng.net.connection import ACCEPTED, ACTIVE, HANDLED, READING, REQUESTS, WRITING
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
     from geng.http.request import Request
 
-PAGE = (
-    b"Active connections: %d \n"
-    b"server accepts handled requests\n"
-    b" %d %d %d \n"
-    b"Reading: %d Writing: %d Waiting: %d \n"
-)
+PAGE = b"Active connections: %d \nserver accepts handled requests\n %d %d %d \nReading: %d Writing: %d Waiting: %d \n"
 SHOWN = (ACTIVE, ACCEPTED, HANDLED, REQUESTS, READING, WRITING, WAITING)
 
 
