@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from geng.errors import ConfigError
 from geng.http.location import FOUND, NONE, REDIRECT, LocationTree, find
+from geng.http.request import Request
 
 
 def loc(name: str, **more: Any) -> Any:
@@ -27,9 +28,10 @@ def regex(pattern: str, **more: Any) -> Any:
 
 
 def searched(uri: str, *children: Any) -> tuple[int, str]:
-    inside = SimpleNamespace(search=LocationTree(list(children)))
-    r = SimpleNamespace(uri=uri.encode(), loc=loc("none"))
-    return find(r, inside), r.loc.name  # type: ignore[arg-type]
+    inside: Any = SimpleNamespace(search=LocationTree(list(children)))
+    r = Request.__new__(Request)
+    r.uri, r.loc = uri.encode(), loc("none")
+    return find(r, inside), r.loc.name
 
 
 CASES = [

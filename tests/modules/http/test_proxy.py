@@ -153,8 +153,9 @@ def test_request_bodies(server: Any, backend: Any, buffering: str, size: int) ->
         c.send(b"0\r\n\r\n")
         assert c.response().text == "hello"
         assert up.requests[1].body == body
-    how = "Transfer-Encoding" if buffering == "off" else "Content-Length"
-    assert up.requests[1].get(how) is not None
+    if size > 1:  # what has arrived with the head is no stream
+        how = "Transfer-Encoding" if buffering == "off" else "Content-Length"
+        assert up.requests[1].get(how) is not None
 
 
 def test_variable_target(server: Any, backend: Any) -> None:
