@@ -106,7 +106,7 @@ class HttpServers(Conf, level=Level.MAIN):
 
 def read(cf: Cf, modules: Sequence[Module]) -> Http:
     """Read the block that *cf* stands at, with *modules* in nginx's order."""
-    outer_scope, outer_registry = cf.scope, cf.registry
+    outer = cf.scope, cf.registry, cf.confs
     scope = cf.scope = HttpScope(modules)
     cf.registry = commands_of(scope.classes)
     try:
@@ -129,7 +129,7 @@ def read(cf: Cf, modules: Sequence[Module]) -> Http:
         except Invalid as invalid:
             raise cf.error(str(invalid)) from None
     finally:
-        cf.scope, cf.registry = outer_scope, outer_registry
+        cf.scope, cf.registry, cf.confs = outer
 
 
 def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:

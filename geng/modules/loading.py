@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ def load(cf: Cf, name: str) -> None:
     """Run the file *name* and take its `module` (or `modules`) among the HTTP modules of this configuration."""
     if cf.cycle.http is not None:
         raise Invalid('"load_module" directive is specified too late')
-    path = cf.path(name, conf_prefix=False)
+    path = cf.path(name)
+    if not os.path.exists(path):
+        reason = f"{path}: cannot open shared object file: No such file or directory"
+        raise Invalid(f'dlopen() "{path}" failed ({reason})')
     if not name.endswith(".py"):
         raise Invalid(f'"load_module" takes modules written in Python: "{name}" does not end in ".py"')
     found = _run(path)

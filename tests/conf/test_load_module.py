@@ -20,7 +20,7 @@ FAULTS = [
     ("load_module m.py; events {} http { my_switch; }", 'invalid number of arguments in "my_switch" directive'),
     ("load_module m.py; load_module m.py; events {}", 'module "mine" is already loaded'),
     ("events {} http { } load_module m.py;", '"load_module" directive is specified too late'),
-    ("load_module absent.py; events {}", "was not found"),
+    ("load_module absent.py; events {}", "No such file or directory"),
     ("load_module m.so; events {}", 'does not end in ".py"'),
     ("load_module broken.py; events {}", "failed: ZeroDivisionError"),
     ("load_module nothing.py; events {}", 'defines neither "module" nor "modules"'),
@@ -34,6 +34,7 @@ def test_faults(configtest, conf, words):
     files = {
         "m.py": GOOD,
         "broken.py": "1/0\n",
+        "m.so": "",
         "nothing.py": "",
         "taken.py": GOOD.replace("my_switch", "root"),
     }
@@ -45,3 +46,7 @@ def test_faults(configtest, conf, words):
 
 def test_good(configtest):
     assert configtest("load_module m.py; events {} http { my_switch on; }", files={"m.py": GOOD}).returncode == 0
+
+
+def test_http_may_stand_before_events(configtest):
+    assert configtest("http { server { listen 127.0.0.1:%PORT%; } } events { } worker_priority 0;").returncode == 0
