@@ -334,6 +334,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
         self.handlers: tuple[Any, ...] = ()
         self.content_handler: Handler | None = None
         self.log_handlers: tuple[Callable[[Request], object], ...] = ()
+        self.hot: Any = None  # geng.http.linked.Linked
         self.send_head: Any = None
         self.send_subhead: Any = None
 

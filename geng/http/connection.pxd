@@ -2,11 +2,13 @@
 cimport cython
 from geng.hot.connection cimport Link as CLink
 from geng.hot.http1 cimport RequestHead as CRequestHead
+from geng.http.linked cimport Linked as CLinked
 from geng.http.request cimport Request as CRequest
 
 cdef class HttpConnection:
     cdef public CLink c
-    cdef public object action, address, discarding, keepalive_loc, keepalive_rest, proxy_protocol, request, srv, ssl
+    cdef public CLinked keepalive_hot
+    cdef public object action, address, discarding, keepalive_rest, proxy_protocol, request, srv, ssl
     cdef public object worker
     cdef public bytes buffer
     cdef public long long request_start
@@ -31,8 +33,8 @@ cdef _choose_server(CRequest r, CRequestHead head)
 @cython.locals(hc=HttpConnection, connection=long)
 cdef _process(CRequest r, CRequestHead head)
 
-@cython.locals(c=CLink)
+@cython.locals(c=CLink, hot=CLinked)
 cdef bint _finish(HttpConnection hc, CRequest r) except -1
 
-@cython.locals(c=CLink)
+@cython.locals(c=CLink, hot=CLinked, timeout=cython.longlong, least=cython.longlong)
 cdef _go_idle(HttpConnection hc)

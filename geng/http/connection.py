@@ -31,6 +31,7 @@ from geng.wire import proxy_protocol
 if TYPE_CHECKING:
     from geng.http.body import BodyReader
     from geng.http.conf import CoreLoc, CoreSrv
+    from geng.http.linked import Linked
     from geng.http.listen import Address
     from geng.net.connection import Connection
     from geng.wire.http1 import RequestHead
@@ -45,7 +46,7 @@ class HttpConnection:
     """What HTTP keeps with a client connection; `c.data`."""
 
     __slots__ = (
-        "action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_loc", "keepalive_rest", "pipelined",
+        "action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_hot", "keepalive_rest", "pipelined",
         "proxy_protocol", "reading_body", "request", "request_start", "room", "served", "srv", "ssl", "timed_out",
         "wants_proxy_protocol", "worker",
     )  # fmt: skip
@@ -67,7 +68,7 @@ class HttpConnection:
         self.proxy_protocol: Any = None
         self.wants_proxy_protocol = address.proxy_protocol
         self.keepalive_rest = 0
-        self.keepalive_loc: CoreLoc = self.srv.default  # of the request before
+        self.keepalive_hot: Linked = self.srv.default.hot  # of the request before
         self.served = False
         self.pipelined = False  # the request came together with the one before
         self.room, self.busy = -1, 0  # of the header buffers, for a pipelined request
@@ -304,7 +305,8 @@ def _choose_server(r: Request, head: RequestHead) -> None:
     if srv is not None and srv is not r.srv:
         r.srv = srv
         r.loc = srv.default
-        r.log = r.loc.log
+        r.hot = r.loc.hot
+        r.log = r.hot.log
 
 
 def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
@@ -460,13 +462,15 @@ def _failed(r: Request, error: Exception) -> None:
 def _finish(hc: HttpConnection, r: Request) -> bool:
     """The request is over: log it, free it, and decide what becomes of the connection."""
     c = hc.c
-    loc = r.loc
-    if loc.post_action:
+    hot = r.hot
+    loc = hot.loc
+    if hot.post_action:
         _post_action(r, loc)
+        hot, loc = r.hot, r.loc
     if r.backgrounds:
         wait_for_backgrounds(r)
     r.logged = True
-    for log in loc.log_handlers:
+    for log in hot.log_handlers:
         log(r)
     if r.cleanups is not None:
         _clean_up(r)
@@ -480,12 +484,12 @@ def _finish(hc: HttpConnection, r: Request) -> bool:
         if r.keepalive and not finish_discard(r, reader):
             c.close()
             return False
-    if r.keepalive and (not hc.worker.exiting or loc.keepalive_min_timeout > 0):
-        hc.keepalive_loc = loc
+    if r.keepalive and (not hc.worker.exiting or hot.keepalive_min_timeout > 0):
+        hc.keepalive_hot = hot
         hc.room, hc.busy = (r.head.room, r.head.busy) if hc.buffer else (-1, 0)
         return True
     pending = hc.buffer or c.ready
-    if loc.lingering_close == 2 or (loc.lingering_close == 1 and (r.lingering or pending)):
+    if hot.lingering_close == 2 or (hot.lingering_close == 1 and (r.lingering or pending)):
         _linger(hc, loc)
         return False
     c.close()
@@ -529,13 +533,13 @@ def _close(hc: HttpConnection, loc: CoreLoc) -> bool:
 def _go_idle(hc: HttpConnection) -> None:
     """Wait for the next request without a greenlet (ngx_http_set_keepalive)."""
     c = hc.c
-    loc = hc.keepalive_loc
+    hot = hc.keepalive_hot
     hc.served = True
     hc.pipelined = False
     hc.action = "keepalive"
     hc.keepalive_rest = 0
-    timeout = loc.keepalive_timeout
-    least = loc.keepalive_min_timeout
+    timeout = hot.keepalive_timeout
+    least = hot.keepalive_min_timeout
     if least == 0:
         c.idle = True
         c.reusable(True)

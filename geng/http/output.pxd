@@ -2,6 +2,7 @@
 cimport cython
 from geng.hot.connection cimport Link as CLink
 from geng.http.filters cimport Writer
+from geng.http.linked cimport Linked as CLinked
 from geng.http.request cimport Request as CRequest
 from geng.http.response cimport ResponseOut as CResponseOut
 
@@ -9,16 +10,17 @@ cdef dict _dated
 
 cpdef bytes server_and_date(bytes server)
 
-@cython.locals(out=CResponseOut, status=long, version=long, chunked=bint, head=bytes)
+@cython.locals(out=CResponseOut, hot=CLinked, status=long, version=long, chunked=bint, head=bytes)
 cpdef output(CRequest r)
 
 @cython.locals(lines=list)
-cdef bytes _head(CRequest r, CResponseOut out, loc, long status, bint chunked)
+cdef bytes _head(CRequest r, CResponseOut out, CLinked hot, long status, bint chunked)
 
 cdef class Output(Writer):
     cdef public CRequest r
     cdef public CLink c
     cdef public object loc
+    cdef public CLinked hot
     cdef public list held
     cdef public Py_ssize_t held_size
 

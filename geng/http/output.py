@@ -7,7 +7,7 @@ The head waits for the first bytes of the body, so that a small answer is one sy
 from __future__ import annotations
 
 from os import pread
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
@@ -18,10 +18,12 @@ from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.dates import http_time
 from geng.hot.http1 import HEAD
 from geng.http.filters import ClientGone, FileSlice, Parts, Writer
+from geng.wire.http1 import STATUS_LINES as _LINES
 from geng.wire.http1 import last_chunk, status_line
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
+    from geng.http.linked import Linked
     from geng.http.request import Request
     from geng.net.connection import Connection
 
@@ -30,15 +32,15 @@ CLOSE_LINE = b"Connection: close\r\n"
 CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
 READ_SIZE = 65536
 
-_dated: dict[bytes, tuple[bytes, bytes]] = {}  # Server line -> (time, Server and Date lines)
+_dated: dict[bytes, tuple[int, bytes]] = {}  # Server line -> (time, Server and Date lines)
 
 
 def server_and_date(server: bytes) -> bytes:
     """The two lines that every response begins with, made once a second."""
-    now = clock.http_time()
+    second = int(time())
     known = _dated.get(server)
-    if known is None or known[0] is not now:
-        known = _dated[server] = (now, b"%sDate: %s\r\n" % (server, now))
+    if known is None or known[0] != second:
+        known = _dated[server] = (second, b"%sDate: %s\r\n" % (server, clock.http_time()))
     return known[1]
 
 
@@ -46,7 +48,7 @@ def output(r: Request) -> Writer:
     """The last filter: decide on the coding and the connection, write the head, give the writer for the body."""
     r.header_sent = True
     out = r.out
-    loc = r.loc
+    hot = r.hot
     status = out.status
     version = r.head.http_version
     if version == 9 or out.headless:
@@ -58,7 +60,7 @@ def output(r: Request) -> Writer:
         if out.content_length < 0 or out.expect_trailers:
             if version < 1001:
                 r.keepalive = False
-            elif loc.chunked_transfer_encoding:
+            elif hot.chunked_transfer_encoding:
                 out.content_length = -1
                 chunked = out.chunked = True
             elif out.content_length < 0:
@@ -72,7 +74,7 @@ def output(r: Request) -> Writer:
         out.content_type = b""
         out.content_length = out.last_modified = -1
         out.last_modified_text = b""
-    head = _head(r, out, loc, status, chunked)
+    head = _head(r, out, hot, status, chunked)
     r.header_size = len(head)
     if r.header_only:
         writer: Output = HeadOnly(r, head)
@@ -83,13 +85,13 @@ def output(r: Request) -> Writer:
     return Output(r, head)
 
 
-def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> bytes:
-    lines = [status_line(status, out.line)]
+def _head(r: Request, out: Any, hot: Linked, status: int, chunked: bool) -> bytes:
+    lines = [_LINES.get(status) or status_line(status) if not out.line else status_line(status, out.line)]
     if out.server is None and out.date is None:
-        lines.append(server_and_date(loc.server_line))
+        lines.append(server_and_date(hot.server_line))
     else:  # an upstream's own, b"" where it had none
         if out.server is None:
-            lines.append(loc.server_line)
+            lines.append(hot.server_line)
         elif out.server:
             lines.append(b"Server: %s\r\n" % out.server)
         if out.date is None or out.date:
@@ -109,8 +111,8 @@ def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> byt
         else:
             out.last_modified = -1
     location = out.location
-    if location and loc.absolute_redirect and location[:1] == b"/":
-        out.location = absolute(r, loc, location)
+    if location and hot.absolute_redirect and location[:1] == b"/":
+        out.location = absolute(r, r.loc, location)
         lines.append(b"Location: %s\r\n" % out.location)
         location = b""
     if chunked:
@@ -119,11 +121,11 @@ def _head(r: Request, out: Any, loc: CoreLoc, status: int, chunked: bool) -> byt
         lines.append(b"Connection: upgrade\r\n")
     elif r.keepalive:
         lines.append(KEEP_ALIVE_LINE)
-        if loc.keepalive_header:
-            lines.append(b"Keep-Alive: timeout=%d\r\n" % loc.keepalive_header)
+        if hot.keepalive_header:
+            lines.append(b"Keep-Alive: timeout=%d\r\n" % hot.keepalive_header)
     else:
         lines.append(CLOSE_LINE)
-    if out.vary and loc.gzip_vary:
+    if out.vary and hot.gzip_vary:
         lines.append(b"Vary: Accept-Encoding\r\n")
     if location:
         lines.append(b"Location: %s\r\n" % location)
@@ -174,12 +176,13 @@ def whole(part: FileSlice) -> bytes:
 class Output(Writer):
     """A body of known length, or one that ends with the connection."""
 
-    __slots__ = ("c", "held", "held_size", "loc", "r")
+    __slots__ = ("c", "held", "held_size", "hot", "loc", "r")
 
     def __init__(self, r: Request, head: bytes) -> None:
         self.r = r
         self.c = r.c
         self.loc = r.loc
+        self.hot = r.hot
         self.held: list[Any] = [head] if head else []
         self.held_size = len(head)
 
@@ -191,7 +194,7 @@ class Output(Writer):
             if n:
                 held.append(part)
                 size += n
-        if size and (flush or size >= self.loc.postpone_output):
+        if size and (flush or size >= self.hot.postpone_output):
             self.held = []
             self.held_size = 0
             self.send(held)
@@ -234,7 +237,7 @@ class Output(Writer):
         """All of *parts* to the client, waiting as long as it makes progress; raises ClientGone."""
         r = self.r
         try:
-            if r.limit_rate is not None or self.loc.limit_rate is not None:
+            if r.limit_rate is not None or self.hot.limit_rate is not None:
                 rate = self.rate()
                 if rate:
                     self.send_slowly(parts, rate)
@@ -243,7 +246,7 @@ class Output(Writer):
                 if type(part) is FileSlice:
                     self.send_files(parts)
                     return
-            self.c.send(parts, self.loc.send_timeout)
+            self.c.send(parts, self.hot.send_timeout)
         except ConnectionClosed as error:
             self.gone(error)
         except TimedOut:

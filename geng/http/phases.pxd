@@ -1,5 +1,7 @@
 # What phases.py is in C: types only, no code.
 cimport cython
+from geng.hot.connection cimport Link as CLink
+from geng.http.linked cimport Linked as CLinked
 from geng.http.request cimport Request as CRequest
 
 @cython.locals(rc=long)
@@ -13,12 +15,13 @@ cpdef bint body_too_large(CRequest r) except -1
 @cython.locals(rc=long)
 cpdef rewrite_location(CRequest r)
 
-@cython.locals(rc=long)
+@cython.locals(rc=long, hot=CLinked)
 cpdef after_rewrite(CRequest r)
 
+@cython.locals(hot=CLinked)
 cpdef use_location(CRequest r, loc)
 
-@cython.locals(disabled=long)
-cdef _limit_keepalive(CRequest r, loc)
+@cython.locals(disabled=long, c=CLink)
+cdef _limit_keepalive(CRequest r, CLinked hot)
 
 cpdef finalize(CRequest r, rc)

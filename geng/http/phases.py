@@ -13,6 +13,7 @@ from geng.hot.http1 import MSIE6, POST, SAFARI
 from geng.hot.uri import escape_uri
 from geng.http import special
 from geng.http.filters import below_postpone, chain, subrequest_sink
+from geng.http.linked import Linked
 from geng.http.location import REDIRECT, find
 from geng.http.module import CLOSE, DECLINED, DONE, ERROR, OK, Filter, Handler, Module, Phase
 from geng.http.output import output
@@ -69,6 +70,7 @@ def _link_location(loc: CoreLoc, modules: Sequence[Module]) -> None:
             (lower if module.below_postpone else upper).append(linked)
     loc.send_head = chain(upper, below_postpone(chain(lower, output)) if upper or lower else output)
     loc.send_subhead = chain(upper, subrequest_sink)
+    loc.hot = Linked(loc)
 
 
 def _generic(handlers: tuple[Handler, ...]) -> Step | None:
@@ -158,7 +160,7 @@ def find_config(r: Request) -> int:
         r.loc = default = r.srv.default
         found = find(r, default)
         loc = r.loc
-        if loc.internal and not r.internal:
+        if not r.internal and loc.hot.internal:
             return 404
         use_location(r, loc)
         loc = r.loc
@@ -175,7 +177,7 @@ def find_config(r: Request) -> int:
 
 def body_too_large(r: Request) -> bool:
     """Whether client_max_body_size forbids the announced body; it is then being read away."""
-    limit = r.loc.client_max_body_size
+    limit = r.hot.client_max_body_size
     if not limit or r.content_length_n <= limit or r.discarded:
         return False
     r.log.error(f"client intended to send too large body: {r.content_length_n} bytes", ctx=r.c)
@@ -186,7 +188,7 @@ def body_too_large(r: Request) -> bool:
 
 def rewrite_location(r: Request) -> int | None:
     """The rewrite phase of r.loc and what follows it; None when the URI was changed and the search begins anew."""
-    for handler in r.loc.rewrite:
+    for handler in r.hot.rewrite:
         rc = handler(r)
         if rc != DECLINED:
             return rc
@@ -202,22 +204,22 @@ def rewrite_location(r: Request) -> int | None:
 
 def after_rewrite(r: Request) -> int:
     """Preaccess, access, precontent and content of r.loc."""
-    for step in r.loc.steps:
+    for step in r.hot.steps:
         rc = step(r)
         if rc != OK:
             return rc
-    loc = r.loc
-    handler = loc.content_handler
+    hot = r.hot
+    handler = hot.content_handler
     if handler is not None:
         rc = handler(r)
         if rc != DECLINED:
             return rc
-    for handler in loc.handlers:
+    for handler in hot.handlers:
         rc = handler(r)
         if rc != DECLINED:
             return rc
     if r.uri[-1:] == b"/":
-        path = loc.path_of(r).decode("utf-8", "surrogateescape")
+        path = r.loc.path_of(r).decode("utf-8", "surrogateescape")
         r.log.error(f'directory index of "{path}" is forbidden', ctx=r.c)
         return 403
     r.log.error("no handler found", ctx=r.c)
@@ -226,22 +228,25 @@ def after_rewrite(r: Request) -> int:
 
 def use_location(r: Request, loc: CoreLoc) -> None:
     """Make *loc* the one that holds for *r* (ngx_http_update_location_config)."""
-    limit = loc.limit_except
+    hot: Linked = loc.hot
+    limit = hot.limit_except
     if limit is not None and not r.method_id & limit[0]:
         loc = limit[1]
+        hot = loc.hot
     r.loc = loc
-    r.log = loc.log
+    r.hot = hot
+    r.log = hot.log
     if r.keepalive:
-        _limit_keepalive(r, loc)
+        _limit_keepalive(r, hot)
 
 
-def _limit_keepalive(r: Request, loc: CoreLoc) -> None:
+def _limit_keepalive(r: Request, hot: Linked) -> None:
     c = r.c
-    disabled = loc.keepalive_disable
+    disabled = hot.keepalive_disable
     if (
-        loc.keepalive_timeout == 0
-        or c.requests >= loc.keepalive_requests
-        or r.start_msec - c.start_msec > loc.keepalive_time
+        hot.keepalive_timeout == 0
+        or c.requests >= hot.keepalive_requests
+        or r.start_msec - c.start_msec > hot.keepalive_time
     ):
         r.keepalive = False
     elif disabled & 6:

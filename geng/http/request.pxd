@@ -2,12 +2,14 @@
 
 # Under names of their own: the program imports the same ones.
 from geng.hot.http1 cimport RequestHead as CRequestHead
+from geng.http.linked cimport Linked as CLinked
 from geng.http.response cimport ResponseOut as CResponseOut
 
 cdef class Request:
     cdef public object c, hc, log, main, current, srv, loc
     cdef public CRequestHead head
     cdef public CResponseOut out
+    cdef public CLinked hot
     cdef public dict vars, ctx
     cdef public object uri, args, cleanups, method_name, body, captures, upstream, upstream_states, sink, limit_rate
     cdef public object memory

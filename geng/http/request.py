@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geng.http.conf import CoreLoc, CoreSrv
     from geng.http.connection import HttpConnection
     from geng.http.filters import Writer
+    from geng.http.linked import Linked
     from geng.net.connection import Connection
     from geng.wire.http1 import RequestHead
 
@@ -73,7 +74,8 @@ class Request:
         self.current = self  # of the main request: which subrequest of it runs
         self.srv: CoreSrv = hc.srv
         self.loc: CoreLoc = self.srv.default
-        self.log: Log = self.loc.log
+        self.hot: Linked = self.loc.hot  # of self.loc
+        self.log: Log = self.hot.log
         self.vars: dict[str, bytes | None] = {}
         self.ctx: dict[Any, Any] = {}
         self.out = ResponseOut()

@@ -38,7 +38,8 @@ def make(
     sub.depth = r.depth + 1
     sub.srv = r.srv
     sub.loc = r.srv.default
-    sub.log = sub.loc.log
+    sub.hot = sub.loc.hot
+    sub.log = sub.hot.log
     sub.vars = r.vars
     sub.uri = uri
     sub.args = args

@@ -33,8 +33,33 @@ TCP_INFO = {"tcpinfo_rtt": 15, "tcpinfo_rttvar": 16, "tcpinfo_snd_cwnd": 18, "tc
 # ---- what was asked
 
 
-def _host(r: Request) -> bytes | None:
+def host(r: Request) -> bytes | None:
     return r.head.server or r.srv.server_name
+
+
+def request_line(r: Request) -> bytes | None:
+    return r.head.request_line
+
+
+def request_uri(r: Request) -> bytes | None:
+    return r.head.unparsed_uri or None
+
+
+def uri(r: Request) -> bytes | None:
+    return r.uri
+
+
+def referer(r: Request) -> bytes | None:
+    return None if r.head.referer is None else r.head.joined(b"referer")
+
+
+def user_agent(r: Request) -> bytes | None:
+    return None if r.head.user_agent is None else r.head.joined(b"user-agent")
+
+
+def remote_addr(r: Request) -> bytes | None:
+    text: bytes = r.c.addr_text
+    return text
 
 
 def _args(r: Request) -> bytes | None:
@@ -190,7 +215,7 @@ def seconds(ms: int) -> bytes:
     return b"%d.%03d" % (ms // 1000, ms % 1000)
 
 
-def _request_time(r: Request) -> bytes:
+def request_time(r: Request) -> bytes:
     ms = clock.msec() - r.start_msec
     return b"%d.%03d" % (ms // 1000, ms % 1000) if ms > 0 else b"0.000"
 
@@ -203,7 +228,7 @@ def status_of(r: Request) -> bytes:
     return b"%03d" % status
 
 
-def _body_bytes_sent(r: Request) -> bytes:
+def body_bytes_sent(r: Request) -> bytes:
     sent = r.c.sent - r.header_size
     return b"%d" % sent if sent > 0 else b"0"
 
@@ -319,16 +344,16 @@ HOSTNAME = socket.gethostname().lower().encode()
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("http_host", _joined_in(b"host")),
-    Variable("http_user_agent", _joined_in(b"user-agent")),
-    Variable("http_referer", _joined_in(b"referer")),
+    Variable("http_user_agent", user_agent),
+    Variable("http_referer", referer),
     Variable("http_via", _joined_in(b"via")),
     Variable("http_x_forwarded_for", _joined_in(b"x-forwarded-for")),
     Variable("http_cookie", lambda r: r.head.joined(b"cookie", b"; ")),
     Variable("content_length", _content_length),
     Variable("content_type", _joined_in(b"content-type")),
-    Variable("host", _host),
+    Variable("host", host),
     Variable("binary_remote_addr", _binary_remote_addr),
-    Variable("remote_addr", lambda r: r.c.addr_text),
+    Variable("remote_addr", remote_addr),
     Variable("remote_port", _remote_port),
     Variable("proxy_protocol_addr", _proxy_protocol("src_addr")),
     Variable("proxy_protocol_port", _proxy_protocol("src_port")),
@@ -342,10 +367,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("https", lambda r: b"on" if r.hc.ssl else b""),
     Variable("request_port", _request_port),
     Variable("is_request_port", lambda r: b":" if r.head.port else b""),
-    Variable("request_uri", lambda r: r.head.unparsed_uri or None),
-    Variable("uri", lambda r: r.uri, NOCACHEABLE),
-    Variable("document_uri", lambda r: r.uri, NOCACHEABLE),
-    Variable("request", lambda r: r.head.request_line),
+    Variable("request_uri", request_uri),
+    Variable("uri", uri, NOCACHEABLE),
+    Variable("document_uri", uri, NOCACHEABLE),
+    Variable("request", request_line),
     Variable("document_root", _document_root, NOCACHEABLE),
     Variable("realpath_root", _realpath_root, NOCACHEABLE),
     Variable("query_string", _args, NOCACHEABLE),
@@ -356,13 +381,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("request_method", _method, NOCACHEABLE),
     Variable("remote_user", remote_user),
     Variable("bytes_sent", lambda r: b"%d" % r.c.sent),
-    Variable("body_bytes_sent", _body_bytes_sent),
+    Variable("body_bytes_sent", body_bytes_sent),
     Variable("pipe", lambda r: b"p" if r.hc.pipelined else b"."),
     Variable("request_completion", lambda r: b"OK" if r.logged and not r.hc.broken else b""),
     Variable("request_body", _request_body),
     Variable("request_body_file", _request_body_file),
     Variable("request_length", lambda r: b"%d" % r.main.request_length, NOCACHEABLE),
-    Variable("request_time", _request_time, NOCACHEABLE),
+    Variable("request_time", request_time, NOCACHEABLE),
     Variable("request_id", _request_id),
     Variable("status", status_of, NOCACHEABLE),
     Variable("sent_http_content_type", _sent_content_type),

@@ -44,6 +44,7 @@ __all__ = [
     "METHODS",
     "NEED_MORE",
     "REASONS",
+    "STATUS_LINES",
     "Chunked",
     "NameSet",
     "RequestHead",
@@ -103,14 +104,14 @@ REASONS = {
     507: b"Insufficient Storage",
 }
 
-_LINES = {status: b"HTTP/1.1 %d %s\r\n" % (status, reason) for status, reason in REASONS.items()}
+STATUS_LINES = {status: b"HTTP/1.1 %d %s\r\n" % (status, reason) for status, reason in REASONS.items()}
 
 
 def status_line(status: int, line: bytes = b"") -> bytes:
     """b"HTTP/1.1 200 OK\\r\\n"; *line* is an upstream's "200 Fine", which goes before nginx's own words."""
     if line:
         return b"HTTP/1.1 %s\r\n" % line
-    return _LINES.get(status) or b"HTTP/1.1 %03d \r\n" % status
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %03d \r\n" % status
 
 
 def last_chunk(trailers: list[tuple[bytes, bytes]]) -> bytes:

@@ -154,6 +154,7 @@ class Server:
         """HUP, and waits until none of the workers that served before is left."""
         if conf is not None:
             self.write(conf)
+        wait_until(lambda: bool(self.workers()), "workers, which may still be on their way")
         old = set(self.workers())
         self.signal(signal.SIGHUP)
         wait_until(lambda: self.workers() and not old & set(self.workers()), "the old workers gone")

@@ -137,9 +137,14 @@ REQUESTS = {
 CHANGED = {"CONNECT": 405}
 
 
+def echo(r):
+    """What the backend was sent; nginx keeps connections to it only since 1.29.7."""
+    return Answer(f"{r.method} {r.target} {r.body!r} {sorted(name for name, _ in r.headers if name != 'Connection')}\n")
+
+
 @pytest.mark.parametrize("name", REQUESTS)
 def test_same_answer(name, pair, backend):
-    up = backend(lambda r: Answer(f"{r.method} {r.target} {r.body!r} {sorted(n for n, _ in r.headers)}\n"))
+    up = backend(echo)
     nginx, geng = pair(CONF, files=FILES, UP=up.port)
     ask = REQUESTS[name].encode()
     expected, found = answer(nginx, ask), answer(geng, ask)

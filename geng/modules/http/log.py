@@ -6,7 +6,6 @@ A format becomes one function that joins bytes; a line is one write, unless `buf
 from __future__ import annotations
 
 import os
-import re
 import zlib
 from collections.abc import Callable
 from time import time
@@ -19,6 +18,7 @@ from geng.core import clock, escape, syslog
 from geng.core.log import OpenFile
 from geng.core.values import BadValue, atoi, parse_msec, parse_sec, parse_size
 from geng.errors import Invalid, Refused
+from geng.hot.escape import shown
 from geng.http.module import Getter, Handler, Module, Phase
 from geng.http.script import Value, compile_value, split
 from geng.http.variables import status_of
@@ -33,9 +33,6 @@ COMBINED = (
 )
 GZIP_BUFFER = 65536
 QUIET = 60  # seconds between two complaints about one file
-
-_UNSAFE = re.compile(rb'[\x00-\x1f"\\\x7f-\xff]')
-_ESCAPES = {bytes((ch,)): b"\\x%02X" % ch for ch in range(256)}
 
 Line = Callable[["Request"], bytes]
 
@@ -53,30 +50,6 @@ OWN: dict[str, Getter] = {
 SAFE = frozenset(("remote_addr", "remote_port", "server_addr", "server_port", "connection", "connection_requests"))
 
 
-def _default(get: Getter) -> Getter:
-    search, sub = _UNSAFE.search, _UNSAFE.sub
-
-    def shown(r: Request) -> bytes:
-        found = get(r)
-        if found is None:
-            return b"-"
-        return found if search(found) is None else sub(_escaped, found)
-
-    return shown
-
-
-def _escaped(match: re.Match[bytes]) -> bytes:
-    return _ESCAPES[match[0]]
-
-
-def _plain(get: Getter) -> Getter:
-    def shown(r: Request) -> bytes:
-        found = get(r)
-        return b"-" if found is None else found
-
-    return shown
-
-
 def _json(get: Getter) -> Getter:
     return lambda r: escape.json(get(r) or b"")
 
@@ -85,7 +58,7 @@ def _none(get: Getter) -> Getter:
     return lambda r: get(r) or b""
 
 
-ESCAPINGS = {"default": _default, "json": _json, "none": _none}
+ESCAPINGS = {"json": _json, "none": _none}
 
 
 class Format:
@@ -110,7 +83,7 @@ class Format:
         return self._line
 
     def _compile(self) -> Line:
-        names: dict[str, Any] = {"join": b"".join}
+        names: dict[str, Any] = {"join": b"".join, "shown": shown}
         terms: list[str] = []
         literal = b""
         for i, part in enumerate([*self.parts, b"\n"]):
@@ -120,18 +93,20 @@ class Format:
             if literal:
                 terms.append(repr(literal))
                 literal = b""
-            names[f"g{i}"] = self._getter(part)
-            terms.append(f"g{i}(r)")
+            names[f"g{i}"], text = self._getter(part)
+            terms.append(text.format(f"g{i}(r)"))
         terms.append(repr(literal))
         line: Line = eval(f"lambda r: join(({', '.join(terms)},))", names)  # noqa: S307 - our own text
         return line
 
-    def _getter(self, ref: Any) -> Getter:
+    def _getter(self, ref: Any) -> tuple[Getter, str]:
+        """What gives a variable's bytes, and how the line has them."""
         own = OWN.get(ref.name)
         if own is not None:
-            return own
-        wrap = _plain if self.escaping == "default" and ref.name in SAFE else ESCAPINGS[self.escaping]
-        return wrap(ref.get)
+            return own, "{}"
+        if self.escaping != "default":
+            return ESCAPINGS[self.escaping](ref.get), "{}"
+        return ref.get, "({} or b'-')" if ref.name in SAFE else "shown({})"
 
 
 class LogMain(Conf, level=Level.MAIN):
@@ -150,7 +125,7 @@ class LogMain(Conf, level=Level.MAIN):
         escaping = "default"
         if words and words[0].startswith("escape="):
             escaping = words.pop(0)[7:]
-            if escaping not in ESCAPINGS:
+            if escaping != "default" and escaping not in ESCAPINGS:
                 raise Invalid(f'unknown log format escaping "{escaping}"')
         self.formats[name] = _format(cf, name, words, escaping)
 
