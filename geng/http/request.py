@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from greenlet import getcurrent
+
 from geng.hot import uri as uris
 from geng.hot.http1 import METHODS
 from geng.http.module import DONE, OK
@@ -216,6 +218,16 @@ class Request:
     def named_location(self, name: bytes) -> int:
         """Serve with location @name instead (ngx_http_named_location); returns DONE."""
         return named_location(self, name)
+
+    def pause(self, ms: int) -> None:
+        """Wait, unless the client goes meanwhile: then raises Abandoned."""
+        c = self.c
+        c.abort_on_close(getcurrent())
+        try:
+            c.hub.sleep(ms)
+        finally:
+            if not c.closed:
+                c.on_read = None
 
     def on_end(self, cleanup: Callable[[], object]) -> None:
         """Call *cleanup* when the request is over, whatever happens (ngx_http_cleanup_add)."""

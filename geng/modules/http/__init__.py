@@ -18,6 +18,8 @@ from geng.modules.http import (
     gzip_static,
     headers,
     index,
+    limit_conn,
+    limit_req,
     log,
     map,
     not_modified,
@@ -62,6 +64,8 @@ HTTP_MODULES: tuple[Module, ...] = (
     stub_status.module,
     # -- handlers of access
     access.module,
+    limit_conn.module,
+    limit_req.module,
     realip.module,
     # -- variables
     geo.module,

@@ -1,0 +1,123 @@
+"""`limit_conn`: how many requests of a key may be served at the same time.   nginx: ngx_http_limit_conn_module.c"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from geng.conf.convert import flag
+from geng.conf.directive import UNSET, Conf, Level, command, directive, value
+from geng.conf.tables import HSL, HTTP
+from geng.core.values import BadValue, atoi
+from geng.core.zone import Zone
+from geng.errors import Invalid, Refused
+from geng.http.limits import LEVELS, STATUS, Counted, declare, key_of
+from geng.http.module import DECLINED, Handler, Module, Phase, Variable
+
+if TYPE_CHECKING:
+    from geng.conf.compiler import Cf
+    from geng.http.conf import CoreLoc
+    from geng.http.request import Request
+
+TAG = "http_limit_conn"
+MOST = 65535
+
+
+class LimitConnMain(Conf, level=Level.MAIN):
+    """The zones."""
+
+    @command("limit_conn_zone", HTTP)
+    def add_zone(self, cf: Cf) -> None:
+        """`limit_conn_zone key zone=name:size`"""
+        key, *words = cf.args
+        declare(cf, TAG, key, words, 1)
+
+
+class LimitConnConf(Conf, level=Level.LOCATION):
+    """The limits of a location, (zone, most): all are inherited, or none."""
+
+    log_level: str = directive("limit_conn_log_level", HSL, LEVELS, default="error")
+    status: int = directive("limit_conn_status", HSL, STATUS, default=503)
+    dry_run: bool = directive("limit_conn_dry_run", HSL, flag, default=False)
+    limits: Any = value(())
+
+    @command("limit_conn", HSL)
+    def add(self, cf: Cf) -> None:
+        """`limit_conn zone number`"""
+        name, text = cf.args
+        zone = cf.cycle.zones.add(name, 0, TAG)
+        limits = () if self.limits is UNSET else self.limits
+        if any(limit[0] is zone for limit in limits):
+            raise Refused("is duplicate")
+        try:
+            most = atoi(text)
+        except BadValue:
+            most = 0
+        if most <= 0:
+            raise Invalid(f'invalid number of connections "{text}"')
+        if most > MOST:
+            raise Invalid("connection limit must be less 65536")
+        self.limits = (*limits, (zone, most))
+
+
+def _enter(zone: Zone, counted: Counted, key: bytes, most: int) -> bool:
+    """Count one more of *key*; False when there are *most* already."""
+    table = counted.table
+    slots = table.slots
+    with zone.lock:
+        at, _ = table.find(key, lambda at: -1 if slots[at] else 0)
+        if not at or slots[at] >= most:
+            return False
+        slots[at] += 1
+        return True
+
+
+def _leave(zone: Zone, counted: Counted, key: bytes) -> None:
+    table = counted.table
+    with zone.lock:
+        at, _ = table.find(key, lambda at: -1, create=False)
+        if at:
+            table.slots[at] -= 1
+            if table.slots[at] <= 0:
+                table.drop(at)
+
+
+def link(loc: CoreLoc) -> Handler | None:
+    """The check of one location; nothing where it has no limits."""
+    conf: LimitConnConf = loc[LimitConnConf]
+    limits = conf.limits
+    if not limits:
+        return None
+    dry = ", dry run," if conf.dry_run else ""
+
+    def check(r: Request) -> int:
+        main = r.main
+        if LimitConnConf in main.ctx:
+            return DECLINED
+        held: list[tuple[Zone, Counted, bytes]] = []
+        for zone, most in limits:
+            counted = zone.data
+            key = key_of(r, counted, 255)
+            if not key:
+                continue
+            main.ctx[LimitConnConf] = b"PASSED"
+            if _enter(zone, counted, key, most):
+                held.append((zone, counted, key))
+                continue
+            for one in held:
+                _leave(*one)
+            r.log.log(conf.log_level, f'limiting connections{dry} by zone "{zone.name}"', ctx=r.c)
+            main.ctx[LimitConnConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
+            return DECLINED if dry else conf.status
+        if held:
+            main.on_end(lambda: [_leave(*one) for one in held])
+        return DECLINED
+
+    return check
+
+
+module = Module(
+    name="http_limit_conn",
+    confs=(LimitConnMain, LimitConnConf),
+    variables=(Variable("limit_conn_status", lambda r: r.main.ctx.get(LimitConnConf)),),
+    handlers={Phase.PREACCESS: link},
+)
