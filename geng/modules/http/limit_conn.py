@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import flag
@@ -81,6 +82,11 @@ def _leave(zone: Zone, counted: Counted, key: bytes) -> None:
                 table.drop(at)
 
 
+def _leave_all(held: list[tuple[Zone, Counted, bytes]]) -> None:
+    for one in held:
+        _leave(*one)
+
+
 def link(loc: CoreLoc) -> Handler | None:
     """The check of one location; nothing where it has no limits."""
     conf: LimitConnConf = loc[LimitConnConf]
@@ -103,13 +109,12 @@ def link(loc: CoreLoc) -> Handler | None:
             if _enter(zone, counted, key, most):
                 held.append((zone, counted, key))
                 continue
-            for one in held:
-                _leave(*one)
+            _leave_all(held)
             r.log.log(conf.log_level, f'limiting connections{dry} by zone "{zone.name}"', ctx=r.c)
             main.ctx[LimitConnConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
             return DECLINED if dry else conf.status
         if held:
-            main.on_end(lambda: [_leave(*one) for one in held])
+            main.on_end(partial(_leave_all, held))
         return DECLINED
 
     return check
