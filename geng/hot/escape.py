@@ -1,10 +1,11 @@
-"""A value as an access log shows it.   nginx: ngx_http_log_module.c (ngx_http_log_escape)
+"""A value as an access log shows it, and a line as it is written.   nginx: ngx_http_log_module.c (ngx_http_log_escape)
 
 Compiled, a value of 80 bytes that needs no escaping costs 0.05 us; a regular expression takes five times as long.
 """
 
 from __future__ import annotations
 
+import os
 import re
 
 PLAIN = __file__.endswith((".py", ".pyc"))
@@ -30,6 +31,18 @@ def shown(value: bytes | None) -> bytes:
         if table[start[i]]:
             return _UNSAFE.sub(_name, value)
     return data
+
+
+def append(fd: int, line: bytes) -> int:
+    """write(2), which for a file does not wait: the bytes written. Raises OSError."""
+    if PLAIN:
+        return os.write(fd, line)
+    start = line
+    written = c_write(fd, start, len(line))  # type: ignore[name-defined]  # noqa: F821
+    if written < 0:
+        error = errno  # type: ignore[name-defined]  # noqa: F821
+        raise OSError(error, os.strerror(error))
+    return written  # type: ignore[no-any-return]
 
 
 def _name(match: re.Match[bytes]) -> bytes:

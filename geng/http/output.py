@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_LINE = b"Connection: keep-alive\r\n"
 CLOSE_LINE = b"Connection: close\r\n"
+CRLF = b"\r\n"
 CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
 READ_SIZE = 65536
 
@@ -93,14 +94,14 @@ def _head(r: Request, out: Any, hot: Linked, status: int, chunked: bool) -> byte
         if out.server is None:
             lines.append(hot.server_line)
         elif out.server:
-            lines.append(b"Server: %s\r\n" % out.server)
+            lines += (b"Server: ", out.server, CRLF)
         if out.date is None or out.date:
             lines.append(b"Date: %s\r\n" % (out.date or clock.http_time()))
     if out.content_type:
         if out.charset:
             out.content_type += b"; charset=" + out.charset
             out.charset = b""
-        lines.append(b"Content-Type: %s\r\n" % out.content_type)
+        lines += (b"Content-Type: ", out.content_type, CRLF)
     if out.content_length >= 0:
         lines.append(b"Content-Length: %d\r\n" % out.content_length)
     if out.last_modified_text and status in (200, 206, 304):
@@ -136,7 +137,7 @@ def _head(r: Request, out: Any, hot: Linked, status: int, chunked: bool) -> byte
     if out.passed is not None:
         out.passed.write_client(lines, out.hidden)
     for name, value in out.headers:
-        lines.append(b"%s: %s\r\n" % (name, value))
+        lines += (name, b": ", value, CRLF)
     lines.append(b"\r\n")
     return b"".join(lines)
 

@@ -18,10 +18,10 @@ from geng.core import clock, escape, syslog
 from geng.core.log import OpenFile
 from geng.core.values import BadValue, atoi, parse_msec, parse_sec, parse_size
 from geng.errors import Invalid, Refused
-from geng.hot.escape import shown
+from geng.hot.escape import append, shown
 from geng.http.module import Getter, Handler, Module, Phase
 from geng.http.script import Value, compile_value, split
-from geng.http.variables import status_of
+from geng.http.variables import body_bytes_sent, request_time, status_of
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -45,7 +45,11 @@ OWN: dict[str, Getter] = {
     "status": status_of,
     "bytes_sent": lambda r: b"%d" % r.c.sent,
     "request_length": lambda r: b"%d" % r.main.request_length,
+    "body_bytes_sent": body_bytes_sent,
+    "request_time": request_time,
 }
+#: What is the same whenever it is asked for, and costs less than a look whether it was asked for before.
+SAME = frozenset(("remote_addr", "remote_user", "request", "http_referer", "http_user_agent", "http_host", "request_uri"))
 #: What cannot hold a byte that needs escaping.
 SAFE = frozenset(("remote_addr", "remote_port", "server_addr", "server_port", "connection", "connection_requests"))
 
@@ -106,7 +110,8 @@ class Format:
             return own, "{}"
         if self.escaping != "default":
             return ESCAPINGS[self.escaping](ref.get), "{}"
-        return ref.get, "({} or b'-')" if ref.name in SAFE else "shown({})"
+        get = ref.source if ref.name in SAME and ref.set is None else ref.get
+        return get, "({} or b'-')" if ref.name in SAFE else "shown({})"
 
 
 class LogMain(Conf, level=Level.MAIN):
@@ -254,7 +259,7 @@ class AccessLog:
                 line(r)
 
             return nowhere
-        write = os.write
+        write = append
 
         def to_file(r: Request) -> None:
             data = line(r)
