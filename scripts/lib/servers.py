@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -84,10 +85,16 @@ class Server:
             self.stop()
             raise SystemExit(f"{self.name} did not start:\n{self._said()}") from None
 
+    @property
+    def _wanted(self) -> int:
+        """How many workers there will be."""
+        found = re.search(r"^\s*worker_processes (\d+);", (self.folder / "nginx.conf").read_text(), re.M)
+        return int(found[1]) if found else 1
+
     def _ready(self) -> bool:
         if self.pid_exited():
             raise SystemExit(f"{self.name} did not start:\n{self._said()}")
-        if not (self.folder / "nginx.pid").exists():
+        if not (self.folder / "nginx.pid").exists() or len(self.workers()) < self._wanted:
             return False
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
