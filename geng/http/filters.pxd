@@ -20,4 +20,4 @@ cdef class Memory(Writer):
     cdef public list kept
 
 cdef class Postpone(Writer):
-    pass
+    cdef public object sub

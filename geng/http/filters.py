@@ -126,7 +126,16 @@ class Memory(Writer):
 class Postpone(Writer):
     """A subrequest's body goes where the main request's goes, below the main's own filters of content."""
 
-    __slots__ = ()
+    __slots__ = ("sub",)
+
+    def __init__(self, inner: Writer, sub: Request) -> None:
+        self.inner = inner
+        self.sub = sub
+
+    def write(self, parts: Parts, flush: bool = False) -> None:
+        if parts:
+            self.sub.wrote = True
+        self.inner.write(parts, flush)
 
     def end(self) -> None:
         self.inner.write((), True)
@@ -165,12 +174,15 @@ def below_postpone(lower: Send) -> Send:
 def subrequest_sink(r: Request) -> Writer:
     """Where the upper filters of a subrequest end."""
     r.header_sent = True
-    if r.memory is not None:
-        return Memory(r.memory)
-    if r.background:
-        return DISCARD
+    inside: Request | None = r
+    while inside is not None:  # what a subrequest in memory includes is in memory with it
+        if inside.memory is not None:
+            return Memory(inside.memory)
+        if inside.background:
+            return DISCARD
+        inside = inside.parent
     sink = r.main.sink
-    return DISCARD if sink is None else Postpone(sink)
+    return DISCARD if sink is None else Postpone(sink, r)
 
 
 def refuse(r: Request, status: int, keep: bool = False) -> Writer:

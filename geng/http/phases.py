@@ -260,6 +260,8 @@ def _limit_keepalive(r: Request, hot: Linked) -> None:
 
 def finalize(r: Request, rc: int) -> None:
     """What a verdict means for the request (ngx_http_finalize_request)."""
+    if r.main is not r and r.on_result is not None:
+        rc = r.on_result(r, rc)
     while rc != DONE and rc != OK:
         if r.hc.broken or rc in (ERROR, 408, 499, CLOSE):
             terminate(r, rc)

@@ -66,6 +66,8 @@ class Request:
     root_tested = False
     parent: Request | None = None
     depth = 0
+    wrote = False  # a subrequest has written something of its body
+    on_result: Callable[[Request, int], int] | None = None  # what a subrequest's verdict means (post_subrequest)
     waits_for_backgrounds: Any = None
 
     def __init__(self, c: Connection, hc: HttpConnection, head: RequestHead) -> None:

@@ -93,6 +93,11 @@ class Variables:
         """Bind every reference; raises ConfigError `unknown "x" variable`, which nginx gives no place."""
         for ref in self.used.values():
             variable = self.defined.get(ref.name)
+            if variable is not None and variable.flags & WEAK:
+                prefixed = self._by_prefix(ref.name)
+                if prefixed is not None:  # `set $http_x`: where it did not run, the variable is what it always was
+                    ref.link(prefixed, NOCACHEABLE, None)
+                    continue
             if variable is not None and variable.get is not None:
                 ref.link(variable.get, variable.flags, variable.set)
                 continue
@@ -115,10 +120,14 @@ class Variables:
             return None
 
     def _prefixed(self, name: str) -> Getter:
-        best = max((p for p in self.prefixes if name.startswith(p.name)), key=lambda p: len(p.name), default=None)
-        if best is None or best.prefix_get is None:
+        found = self._by_prefix(name)
+        if found is None:
             raise ConfigError(f'unknown "{name}" variable')
-        return best.prefix_get(name)
+        return found
+
+    def _by_prefix(self, name: str) -> Getter | None:
+        best = max((p for p in self.prefixes if name.startswith(p.name)), key=lambda p: len(p.name), default=None)
+        return best.prefix_get(name) if best is not None and best.prefix_get is not None else None
 
 
 def _not_found(r: Request) -> bytes | None:

@@ -12,6 +12,7 @@ from greenlet import getcurrent
 
 from geng.errors import GengError
 from geng.http import phases
+from geng.http.module import OK
 from geng.http.request import MAX_URI_CHANGES, Request
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def run(sub: Request, handler: Handler | None = None) -> Request:
         if handler is None:
             phases.use_location(sub, sub.loc)
             phases.run(sub)
+            if sub.on_result is not None and sub.header_sent:
+                sub.on_result(sub, OK)
         else:
             phases.finalize(sub, handler(sub))
     finally:

@@ -29,6 +29,7 @@ from geng.modules.http import (
     realip,
     rewrite,
     split_clients,
+    ssi,
     static,
     stub_status,
     sub,
@@ -83,6 +84,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     upstream_keepalive.module,
     upstream_zone.module,
     # -- filters of content
+    ssi.module,
     charset.module,
     sub.module,
     addition.module,

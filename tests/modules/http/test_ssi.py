@@ -1,0 +1,86 @@
+"""Pages that include others, with variables, conditions and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from geng.modules.http.ssi import SsiError, _closing, _params
+
+CONF = """
+events { }
+http {
+    types { text/html html; }
+    server {
+        listen 127.0.0.1:%PORT%;
+        root %DIR%;
+        ssi on;
+        location /said { ssi off; default_type text/html; return 200 "said $arg_what"; }
+        location /quiet/ { ssi_silent_errors on; alias %DIR%/; }
+    }
+}
+"""
+
+PAGES = {
+    "plain.html": ("no command <!-- a comment -->", "no command <!-- a comment -->"),
+    "include.html": ('a<!--#include virtual="/said?what=b" -->c', "asaid bc"),
+    "relative.html": ('<!--#include file="part.txt" -->', "part"),
+    "set.html": ('<!--#set var="x" value="1&2" --><!--#echo var="x" -->', "1&amp;2"),
+    "none.html": ('<!--#echo var="nothing" -->', "(none)"),
+    "default.html": ('<!--#echo var="nothing" default="some" -->', "some"),
+    "raw.html": ('<!--#set var="x" value="<>" --><!--#echo var="x" encoding="none" -->', "<>"),
+    "caught.html": ('<!--#include virtual="/said?what=x" set="y" -->[<!--#echo var="y" -->]', "[said x]"),
+    "if.html": ('<!--#if expr="$arg_a = /^(b+)$/" -->1<!--#echo var="1" --><!--#else -->2<!--#endif -->', "1bb"),
+    "stub.html": ('<!--#block name="s" -->stub<!--#endblock --><!--#include virtual="/missing" stub="s" -->', "stub"),
+    "error.html": ("a<!--#nonsense -->b", "a[an error occurred while processing the directive]b"),
+    "message.html": ('<!--#config errmsg="oh" --><!--#include -->', "oh"),
+    "cycle.html": ('<!--#include virtual="/cycle.html" -->', None),
+}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("page", PAGES)
+def test_page(server: Any, page: str) -> None:
+    files = {name: text for name, (text, _) in PAGES.items()}
+    s = server(CONF, files={**files, "part.txt": "part"})
+    answer = s.get(f"/{page}?a=bb")
+    expected = PAGES[page][1]
+    assert answer.status == 200
+    if expected is None:
+        assert "subrequests cycle while processing" in s.log()
+    else:
+        assert answer.text == expected
+        assert answer.get("Content-Length") is None
+        assert answer.get("Last-Modified") is None
+
+
+@pytest.mark.live
+def test_silent_errors(server: Any) -> None:
+    s = server(CONF, files={"error.html": "a<!--#nonsense -->b"})
+    assert s.get("/quiet/error.html").text == "ab"
+    assert 'invalid SSI command: "nonsense"' in s.log()
+
+
+PARAMS = [
+    (b' a="b" ', {b"a": b"b"}),
+    (b"a='b' C=\"d\"", {b"a": b"b", b"c": b"d"}),
+    (b'a = "b\\"c"', {b"a": b'b"c'}),
+    (b"", {}),
+]
+
+
+@pytest.mark.parametrize(("text", "params"), PARAMS)
+def test_params(text: bytes, params: dict[bytes, bytes]) -> None:
+    assert _params(text, "echo") == params
+
+
+@pytest.mark.parametrize("text", [b"a", b"a=b", b"=1", b'a="1" a="2"', b"a=", b"-"])
+def test_bad_params(text: bytes) -> None:
+    with pytest.raises(SsiError):
+        _params(text, "echo")
+
+
+def test_a_quoted_end_is_none() -> None:
+    assert _closing(b'<!--#a b="-->" -->x', 5) == 18
+    assert _closing(b'<!--#a b="-->"', 5) == -1
