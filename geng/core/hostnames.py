@@ -31,6 +31,9 @@ class HostTable(Generic[V]):
     def __repr__(self) -> str:
         return f"<HostTable {len(self.exact)} names, {len(self.heads) + len(self.tails)} wildcards>"
 
+    def __len__(self) -> int:
+        return len(self.exact) + len(self.heads) + len(self.tails)
+
     def add(self, name: bytes, value: V, wildcards: bool = True) -> None:
         """Put *value* under *name*; raises BadName or Conflict, and then nothing has changed."""
         entries = _entries(self, name) if wildcards else [(self.exact, name)]
@@ -63,11 +66,11 @@ class HostTable(Generic[V]):
 
 
 def _entries(hosts: HostTable[V], name: bytes) -> list[tuple[dict[bytes, V], bytes]]:
-    if name[:2] == b"*.":
+    if name[:2] == b"*." and len(name) > 2:
         made = [(hosts.heads, name[1:])]
     elif name[:1] == b"." and len(name) > 1:
         made = [(hosts.exact, name[1:]), (hosts.heads, name)]
-    elif name[-2:] == b".*":
+    elif name[-2:] == b".*" and len(name) > 2:
         made = [(hosts.tails, name[:-1])]
     else:
         made = [(hosts.exact, name)]

@@ -267,15 +267,20 @@ class Regex:
         return f"<Regex {self.pattern.source!r}>"
 
 
-def compile_regex(cf: Cf, source: str, caseless: bool = False) -> Regex:
-    """Compile *source*, defining the variables of its named captures; raises Invalid in nginx's words."""
+def plain_regex(source: str, caseless: bool = False) -> Pattern:
+    """Compile *source*, whose captures nobody sees; raises Invalid in nginx's words."""
     raw = to_bytes(source)
     try:
-        regex = Regex(compile_pattern(raw, caseless))
+        return compile_pattern(raw, caseless)
     except PatternError as error:
         rest = raw[error.offset :].decode("utf-8", "surrogateescape")
         tail = f' at "{rest}"' if rest else ""
         raise Invalid(f'pcre2_compile() failed: {error.message} in "{source}"{tail}') from None
+
+
+def compile_regex(cf: Cf, source: str, caseless: bool = False) -> Regex:
+    """Compile *source*, defining the variables of its named captures; raises Invalid in nginx's words."""
+    regex = Regex(plain_regex(source, caseless))
     for name, _ in regex.names:
         cf.scope.variables.add(Variable(name, _not_found, CHANGEABLE))
         cf.scope.variables.ref(name)

@@ -27,6 +27,7 @@ from geng.modules.http import (
     random_index,
     range,
     realip,
+    referer,
     rewrite,
     split_clients,
     ssi,
@@ -72,6 +73,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     geo.module,
     map.module,
     split_clients.module,
+    referer.module,
     rewrite.module,
     # -- handlers that talk to backends
     proxy.module,
