@@ -203,8 +203,13 @@ class Resolver:
         node = self._follow("name", name, ms)
         return Answer(tuple(Address(address) for address in _rotated(node)), node.valid)
 
-    def lookup_service(self, name: str, service: str, ms: float) -> Answer:
-        """The addresses of *service* (`http` means `_http._tcp`) of *name*: by priority, by weight at random."""
+    def lookup_service(
+        self, name: str, service: str, ms: float, failed: list[ResolveFailed] | None = None
+    ) -> Answer:
+        """The addresses of *service* (`http` means `_http._tcp`) of *name*: by priority, by weight at random.
+
+        Targets that have no address are left out; *failed* gets what was wrong with them.
+        """
         prefix = service if "." in service else f"_{service}._tcp"
         node = self._follow("srv", f"{prefix}.{name.removesuffix('.')}", ms)
         for target in node.services:  # all at once; they are waited for one by one
@@ -214,8 +219,10 @@ class Resolver:
         for target in node.services:
             try:
                 answer = self.lookup(target.name, ms)
-            except ResolveFailed as failed:
-                codes.append(failed.code)
+            except ResolveFailed as failure:
+                codes.append(failure.code)
+                if failed is not None:
+                    failed.append(failure)
                 continue
             valid = min(valid, answer.valid)
             found.append((target, [_with_port(a.sockaddr, target.port) for a in answer.addresses]))

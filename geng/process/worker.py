@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from geng.core import tempfile
@@ -59,6 +60,7 @@ class Worker:
             exclusive=mutex is None and workers > 1,
         )
         self._signals: list[Any] = []
+        self.on_quit: list[Callable[[], object]] = []  # called when it begins to shut down
 
     def __repr__(self) -> str:
         return f"<Worker {self.id} pid {os.getpid()} {self.pool!r}>"
@@ -169,6 +171,8 @@ class Worker:
         self.acceptor.stop()
         for listening in self.cycle.listenings:
             listening.close()
+        for callback in self.on_quit:
+            callback()
         self.pool.close_idle()
         self._look()
 

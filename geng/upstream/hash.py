@@ -42,6 +42,9 @@ class ConsistentMethod(HashMethod):
         self.owners: list[list[Peer]] = []
         self.version = -1
 
+    def link(self, peers: Peers) -> None:
+        self.follow(peers)
+
     def follow(self, peers: Peers) -> None:
         """See to it that the ring is that of *peers*."""
         if self.version != peers.version:
@@ -121,7 +124,7 @@ class Consistent(RoundRobin):
 
     def choose(self) -> Peer:
         peers = self.peers
-        if self.misses > MAX_MISSES or peers.single or not self.key:
+        if self.misses > MAX_MISSES or peers.single or peers.backup or not self.key:
             return self.choose_in_turn()
         if not peers.number:
             raise NoLivePeers(peers.name)

@@ -15,6 +15,14 @@ Every get() that returned needs one free(). *state*: OK, or FAILED or NEXT where
 open) the cache may take the connection; then free() returns True and the connection is no longer the engine's. Else the
 engine closes it. The engine counts `connection.requests` up at the start of each exchange (keepalive_requests).
 
+proxy_next_upstream: when a peer did not answer, the engine frees it with FAILED (NEXT for a 403 or 404, which is not the
+peer's fault), and calls get() again if that kind of failure is among those configured and `tries` is not 0; free() has
+lowered it by one. `tries` begins as the number of peers that are not down, backups included; an upstream of a single
+server has none left after its first failure. Where an idle connection broke before an answer (`cached`), the engine adds
+the try back: the peer closed it while nobody looked, and its next connection may be fine. get() never gives a peer twice
+in one request, goes on to the backups when the others are used up, and raises NoLivePeers at the end; after that there is
+nothing to free.
+
 A request has one peer at a time, so a picker is its own pick: nothing is made per get().
 """
 
@@ -256,7 +264,8 @@ class Picker:
             self._failed(peer)
         elif peer.fails and peer.accessed < peer.checked:  # the try after fail_timeout was a success
             peer.fails = 0
-            self._watch(peer, bool(peer.down or peer.max_conns))
+            if self.peers.lock is None:  # another worker may find a shared peer to fail at any time
+                self._watch(peer, bool(peer.down or peer.max_conns))
         if self.tries:
             self.tries -= 1
 

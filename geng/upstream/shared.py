@@ -45,6 +45,10 @@ def _slot(offset: int) -> Any:
     return property(get, put)
 
 
+#: What a name was resolved to: sockaddr, weight, and the SRV record's target or nothing.
+Found = tuple[Any, int, bytes]
+
+
 class SharedPeer(Peer):
     """A peer over its record. Whoever touches it holds the zone's lock."""
 
@@ -212,6 +216,23 @@ class SharedPeers(Peers):
         else:
             self.records.put(record)
 
+    def update(self, template: int, found: Sequence[Found]) -> None:
+        """Let the members from server *template* be *found*; those that were there already stay as they are.
+
+        Raises ZoneFull.   nginx: ngx_http_upstream_zone_resolve_handler
+        """
+        left, slots = list(found), self.slots
+        for record in self.chain():
+            if slots[record + TEMPLATE] != len(self.static) + template:
+                continue
+            same = (self.address(record).sockaddr, slots[record + WEIGHT], self.server_name(record))
+            if same in left:
+                left.remove(same)
+            else:
+                self.remove(record)
+        for sockaddr, weight, name in left:
+            self.add(template, sockaddr, weight, name)
+
     def left(self, peer: Peer) -> None:
         """A request has let go of *peer*."""
         if peer.gone and not peer.conns:  # type: ignore[attr-defined]
@@ -246,8 +267,8 @@ def lay_out(zone: Zone, upstreams: Sequence[Upstream], before: Sequence[Upstream
             _move(upstream, records, place)
             old = known.get(upstream.host)
             if old is not None and isinstance(old.peers, SharedPeers):
-                old.peers.sync()
-                _adopt(upstream.peers, old.peers)
+                with old.peers.records.zone.lock:  # its workers still run
+                    _adopt(upstream.peers, old.peers)
     except ZoneFull:
         raise ConfigError(f'no memory in upstream zone "{zone.name}"') from None
 

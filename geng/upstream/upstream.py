@@ -82,6 +82,9 @@ class Method:
     flags = ALL_BUT_BACKUP
     picker: type[Picker] = RoundRobin
 
+    def link(self, peers: Peers) -> None:
+        """The peers are known, and will not change; make of them what takes time."""
+
 
 class Upstream:
     """What requests get their peers from: `picker = upstream.start(r, tag)`. *file* and *line*: where it was named first.
@@ -105,7 +108,7 @@ class Upstream:
         self.picker: type[Picker] = RoundRobin
         self.keepalive: KeepaliveCache | None = None
         self.zone: Zone | None = None
-        self.resolver: Any = None
+        self.resolver: Any = None  # ResolverSettings, for servers with `resolve`
         self.resolver_timeout = 30_000
 
     def __repr__(self) -> str:
@@ -131,6 +134,8 @@ class Upstream:
         self.peers = self._implied_peers(resolve) if self.servers is None else self._peers(self.servers)
         if self.method is not None:
             self.picker = self.method.picker
+            if self.zone is None:
+                self.method.link(self.peers)
 
     def _peers(self, servers: list[Server]) -> Peers:
         self._check_resolve()

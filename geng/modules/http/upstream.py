@@ -10,10 +10,12 @@ from typing import Any
 
 from geng.conf.compiler import Cf, Confs
 from geng.conf.convert import msec, sec
-from geng.conf.directive import Conf, Level, command, directive
+from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import HTTP, UPS
 from geng.errors import Invalid, Refused
+from geng.http.conf import CoreLoc
 from geng.http.module import Module
+from geng.http.resolving import ResolverSettings
 from geng.upstream.address import BadAddress, Resolve, parse_url, resolve_host
 from geng.upstream.peers import DOWN, DRAINING
 from geng.upstream.upstream import Flag, Server, Upstream, Upstreams
@@ -40,9 +42,11 @@ class UpstreamMain(Conf, level=Level.MAIN):
         super().__init__()
         self.all = Upstreams()
         self.blocks: list[tuple[Upstream, Confs]] = []
+        self.http: CoreLoc = None  # type: ignore[assignment]  # what http{} itself says; until the first upstream{}
 
     @command("upstream", HTTP, block=True)
     def upstream(self, cf: Cf) -> None:
+        self.http = cf[CoreLoc]
         made = self.all.create(cf, cf.args[0])
         classes = [*cf.confs.srv, *cf.confs.loc]
         confs = cf.confs.nested(classes, Level.SERVER, Level.LOCATION)
@@ -56,7 +60,7 @@ class UpstreamMain(Conf, level=Level.MAIN):
     def check(self, cf: Cf) -> None:
         """All is read: make the peers.   nginx: ngx_http_upstream_init_main_conf"""
         for made, confs in self.blocks:
-            confs[UpstreamServers].settle(cf, made)
+            confs[UpstreamServers].settle(made, self.http)
         self.all.link(resolver_of(cf))
         for made, confs in self.blocks:
             for conf in confs.srv.values():
@@ -69,7 +73,15 @@ class UpstreamServers(Conf, level=Level.SERVER):
     """What stands in one upstream{} about the servers themselves."""
 
     upstream: Upstream
+    resolver: ResolverSettings = value()
     resolver_timeout: int = directive("resolver_timeout", UPS, msec)
+
+    @command("resolver", UPS)
+    def set_resolver(self, cf: Cf) -> None:
+        """`resolver address ... [parameters]`"""
+        if self.resolver is not UNSET:
+            raise Refused("is duplicate")
+        self.resolver = ResolverSettings.read(cf)
 
     @command("server", UPS)
     def server(self, cf: Cf) -> None:
@@ -77,8 +89,12 @@ class UpstreamServers(Conf, level=Level.SERVER):
         assert self.upstream.servers is not None
         self.upstream.servers.append(read_server(cf, self.upstream))
 
-    def settle(self, cf: Cf, upstream: Upstream) -> None:
-        """What is left to do when all of the http block is read."""
+    def settle(self, upstream: Upstream, http: CoreLoc) -> None:
+        """All of the http block is read: who resolves names, here or else in http{}."""
+        upstream.resolver = self.resolver or http.resolver or None
+        for timeout in (http.resolver_timeout, self.resolver_timeout):
+            if timeout is not UNSET:
+                upstream.resolver_timeout = timeout
 
 
 class Reader:

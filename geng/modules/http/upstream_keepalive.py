@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from geng.conf.compiler import Cf
 from geng.conf.convert import msec, num
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import UPS
 from geng.errors import Invalid, Refused
 from geng.http.module import Module
-from geng.modules.http.upstream import number
+from geng.modules.http.upstream import UpstreamMain, number
 from geng.upstream.keepalive import DEFAULT_SIZE, KeepaliveCache
 from geng.upstream.upstream import Upstream
 
@@ -45,4 +47,11 @@ class UpstreamKeepalive(Conf, level=Level.SERVER):
             upstream.keepalive = KeepaliveCache(self.size, self.requests, self.time, self.timeout, self.local)
 
 
-module = Module(name="http_upstream_keepalive", confs=(UpstreamKeepalive,))
+def init_worker(worker: Any) -> None:
+    """Have the caches emptied when the worker shuts down."""
+    for upstream in worker.cycle.http.main.confs[UpstreamMain].all:
+        if upstream.keepalive is not None:
+            worker.on_quit.append(upstream.keepalive.clear)
+
+
+module = Module(name="http_upstream_keepalive", confs=(UpstreamKeepalive,), init_worker=init_worker)

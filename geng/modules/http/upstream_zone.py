@@ -5,6 +5,8 @@ nginx: ngx_http_upstream_zone_module.c
 
 from __future__ import annotations
 
+from typing import Any
+
 from geng.conf.compiler import Cf
 from geng.conf.convert import size
 from geng.conf.directive import Conf, Level, command
@@ -12,7 +14,8 @@ from geng.conf.tables import UPS
 from geng.core.zone import PAGE, Zone
 from geng.errors import Invalid, Refused
 from geng.http.module import Module
-from geng.modules.http.upstream import UpstreamServers, upstreams
+from geng.modules.http.upstream import UpstreamMain, UpstreamServers, upstreams
+from geng.upstream import resolving
 from geng.upstream.shared import lay_out
 from geng.upstream.upstream import Upstreams
 
@@ -54,4 +57,10 @@ def init_zone(zone: Zone, before: Zone | None) -> None:
     )
 
 
-module = Module(name="http_upstream_zone", confs=(UpstreamZone,))
+def init_worker(worker: Any) -> None:
+    """Keep the addresses of servers with `resolve` up to date."""
+    upstreams_here = worker.cycle.http.main.confs[UpstreamMain].all
+    resolving.start((upstream for upstream in upstreams_here if upstream.resolves), worker)
+
+
+module = Module(name="http_upstream_zone", confs=(UpstreamZone,), init_worker=init_worker)
