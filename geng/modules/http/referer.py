@@ -11,7 +11,7 @@ from geng.core.hostnames import BadName, Conflict, HostTable
 from geng.errors import ConfigError, Invalid
 from geng.http.conf import CoreSrv
 from geng.http.module import CHANGEABLE, Module, Variable
-from geng.http.script import compile_pattern
+from geng.http.script import plain_regex
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -63,7 +63,7 @@ class RefererConf(Conf, level=Level.LOCATION):
     def _add_regex(self, word: str) -> None:
         if len(word) == 1:
             raise Invalid(f'empty regex in "{word}"')
-        pattern = compile_pattern(word[1:], caseless=True)
+        pattern = plain_regex(word[1:], caseless=True)
         self.regexes = (*(self.regexes or ()), pattern.search)
 
     def _add_host(self, host: str, path: bytes) -> None:
