@@ -92,7 +92,7 @@ class MapTable:
         except BadName:
             raise Invalid(f'invalid hostname or wildcard "{key}"') from None
         except Conflict:
-            raise Invalid(f'conflicting parameter "{key}"') from None
+            raise Invalid(f'conflicting parameter "{key.lower()}"') from None
 
     def getter(self) -> Callable[[Request], bytes | None]:
         """What finds the value for a request."""
