@@ -59,14 +59,14 @@ def _number(text: str) -> tuple[int, int]:
 
 
 @lru_cache(4096)
-def parse(text: bytes) -> tuple[int, int]:
-    """The (version, number) of a peer's address; an IPv4 one that is mapped into IPv6 counts as IPv4.
+def parse(text: bytes, mapped: bool = True) -> tuple[int, int]:
+    """The (version, number) of a peer's address; if *mapped*, an IPv4 one inside IPv6 counts as IPv4.
 
     Raises BadCidr.
     """
     if text[:5] == b"unix:":
         return 0, 0
     version, number = _number(text.decode("latin-1"))
-    if version == 6 and number >> 32 == 0xFFFF:
+    if mapped and version == 6 and number >> 32 == 0xFFFF:
         return 4, number & 0xFFFFFFFF
     return version, number

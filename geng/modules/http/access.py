@@ -52,9 +52,11 @@ def link(loc: CoreLoc) -> Handler | None:
     if not rules:
         return None
     satisfy_all = not loc.satisfy
+    # without any rule for IPv4, nginx holds a mapped address against those for IPv6
+    mapped = any(network is None or network.version == 4 for network, _ in rules)
 
     def check(r: Request) -> int:
-        address = parse(r.c.addr_text)
+        address = parse(r.c.addr_text, mapped)
         for network, deny in rules:
             if network is None or address in network:
                 if not deny:
