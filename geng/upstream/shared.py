@@ -270,7 +270,8 @@ def lay_out(zone: Zone, upstreams: Sequence[Upstream], before: Sequence[Upstream
                 with old.peers.records.zone.lock:  # its workers still run
                     _adopt(upstream.peers, old.peers)
     except ZoneFull:
-        raise ConfigError(f'no memory in upstream zone "{zone.name}"') from None
+        message = f'ngx_slab_alloc() failed: no memory in upstream zone "{zone.name}"'
+        raise ConfigError(message, level="crit") from None
 
 
 def _templates(upstream: Upstream) -> list[Server]:
