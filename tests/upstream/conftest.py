@@ -51,9 +51,13 @@ class Balanced:
         self.upstream = upstream
         self.clock = clock
         self.request = Request()
-        for group in (upstream.peers, upstream.peers.next):
+        if upstream.peers is not None:
+            self.tell_time()
+
+    def tell_time(self) -> None:
+        for group in (self.upstream.peers, self.upstream.peers.next):
             if group is not None:
-                group.clock = clock
+                group.clock = self.clock
 
     @property
     def peers(self) -> list[Any]:
@@ -93,7 +97,8 @@ def balanced() -> Callable[..., Balanced]:
             name = f"127.0.0.1:{port}"
             upstream.servers.append(Server(name, [Address(("127.0.0.1", port), name.encode())], port, **parameters))
         upstream.method = method
-        upstream.link()
+        if servers:
+            upstream.link()
         return Balanced(upstream, clock or Clock())
 
     return make
