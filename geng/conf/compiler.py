@@ -123,11 +123,15 @@ class Cf:
         for node in block:
             if isinstance(node, Fault):
                 raise ConfigError(node.message, node.file, node.line)
-            self.node, self.file, self.line = node, node.file, node.line
-            if node.name == "include" and self._is_include(node):
+            if self.at(node).name == "include" and self._is_include(node):
                 yield from self._included(node)
             else:
                 yield node
+
+    def at(self, node: Node) -> Node:
+        """*node*, made the current one."""
+        self.node, self.file, self.line = node, node.file, node.line
+        return node
 
     # -- the walk --------------------------------------------------------------------------------------------------
 

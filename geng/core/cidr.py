@@ -53,9 +53,20 @@ def _number(text: str) -> tuple[int, int]:
     try:
         if ":" in text:
             return 6, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
-        return 4, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
     except (OSError, ValueError):
         raise BadCidr(text) from None
+    return 4, _ipv4(text)
+
+
+def _ipv4(text: str) -> int:
+    """Four numbers; as nginx reads them, so with any zeros in front, and 255.255.255.255 is none (INADDR_NONE)."""
+    octets = text.split(".")
+    if len(octets) != 4 or any(octet and not (octet.isascii() and octet.isdigit()) for octet in octets):
+        raise BadCidr(text)
+    numbers = [int(octet or 0) for octet in octets]
+    if max(numbers) > 255 or min(numbers) == 255:
+        raise BadCidr(text)
+    return int.from_bytes(bytes(numbers), "big")
 
 
 @lru_cache(4096)

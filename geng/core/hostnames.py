@@ -74,6 +74,7 @@ def _entries(hosts: HostTable[V], name: bytes) -> list[tuple[dict[bytes, V], byt
         made = [(hosts.tails, name[:-1])]
     else:
         made = [(hosts.exact, name)]
-    if b"*" in made[-1][1] or b".." in name:
+    stars = name.count(b"*")
+    if stars > 1 or (stars and made[0][0] is hosts.exact and len(made) == 1) or b".." in name or b"\0" in name:
         raise BadName(name)
     return made

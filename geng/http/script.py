@@ -70,7 +70,9 @@ class Variables:
         self.used: dict[str, VariableRef] = {}
 
     def add(self, variable: Variable) -> None:
-        """Define *variable*; raises Invalid where nginx refuses the second definition."""
+        """Define *variable*; raises Invalid where nginx refuses the second definition, or an empty name."""
+        if not variable.name:
+            raise Invalid('invalid variable name "$"')
         if variable.flags & PREFIX:
             self.prefixes.append(variable)
             return
@@ -226,7 +228,7 @@ def split(text: str, variables: Variables) -> list[Any]:
         name = text[i:j]
         if not name:
             raise Invalid("invalid variable name")
-        parts.append(int(name) if braced and len(name) == 1 and "1" <= name <= "9" else variables.ref(name))
+        parts.append(variables.ref(name))  # ${1} is no capture
         i = j + braced
     return parts
 

@@ -33,6 +33,8 @@ class GeoConf(Conf, level=Level.MAIN):
         for word in words:
             if word[:1] != "$":
                 raise Invalid(f'invalid variable name "{word}"')
+        if words[-1] == "$":
+            raise Invalid('invalid variable name "$"')
         source = cf.scope.variables.ref(words[0][1:]) if len(words) == 2 else None
         table = GeoTable()
         for row in cf.rows(node.block or []):
@@ -201,7 +203,9 @@ class GeoTable:
 
 def _network(cf: Cf, text: str) -> Cidr:
     if text == "255.255.255.255":
-        return Cidr(text)
+        network = Cidr("0.0.0.0")
+        network.net = NOWHERE[1]
+        return network
     try:
         network = Cidr(text)
     except BadCidr:

@@ -72,14 +72,13 @@ class RefererConf(Conf, level=Level.LOCATION):
         except BadName:
             raise Invalid(f'invalid hostname or wildcard "{host}"') from None
         except Conflict:
-            raise Invalid(f'conflicting parameter "{host}"') from None
+            raise Invalid(f'conflicting parameter "{host.lower()}"') from None
 
     def merge(self, cf: Cf, parent: Any) -> None:
         if self.hosts is not UNSET:  # what stands in a `valid_referers` is one whole, but for regular expressions
             self._add_server_names(cf)
             self.none, self.blocked = bool(self.none), bool(self.blocked)
-            hosts = self.hosts
-            if (self.none or self.blocked) and not (hosts.exact or hosts.heads or hosts.tails):
+            if (self.none or self.blocked) and not self.hosts:
                 raise ConfigError(
                     'the "none" or "blocked" referers are specified '
                     'in the "valid_referers" directive without any valid referer'
@@ -98,9 +97,7 @@ class RefererConf(Conf, level=Level.LOCATION):
     @property
     def restricts(self) -> bool:
         """Whether there is anything that a referer must be."""
-        hosts = self.hosts
-        named = hosts is not None and (hosts.exact or hosts.heads or hosts.tails)
-        return bool(named or self.regexes or self.server_regexes)
+        return bool(self.hosts or self.regexes or self.server_regexes)
 
     def allows(self, referer: bytes | None) -> bool:
         """Whether *referer*, None without one, may send requests here."""

@@ -120,7 +120,10 @@ def _return(cf: Cf) -> Code:
             return rc
         body = text(r) if text is not None else b""
         if status in REDIRECTS:
-            r.out.location = body
+            if body:
+                r.out.location = body
+            else:
+                r.out.headers.append((b"Location", b""))
             return status
         r.out.status = status
         r.set_content_type()
@@ -145,8 +148,6 @@ def _set(cf: Cf) -> Code:
         raise Invalid(f'invalid variable name "{word}"')
     name = word[1:].lower()
     variables = cf.scope.variables
-    if not name:
-        raise Invalid('invalid variable name "$"')
     variables.add(Variable(name, _uninitialized(name), CHANGEABLE | WEAK))
     variables.ref(name)
     setter = variables.defined[name].set
@@ -335,12 +336,12 @@ def _condition(cf: Cf) -> Test:
     if not words[0]:
         words.pop(0)
     if not words or words[-1][-1:] != ")":
-        raise Invalid(f'invalid condition "{cf.args[-1]}"')
+        raise Invalid(f'invalid condition "{words[-1] if words else "("}"')
     words[-1] = words[-1][:-1]
     if not words[-1]:
         words.pop()
     if not words:
-        raise Invalid(f'invalid condition "{cf.args[-1][:-1] if len(cf.args) == 1 else ")"}"')
+        raise Invalid('invalid condition ")"')
     first = words[0]
     if len(first) > 1 and first[0] == "$":
         if len(words) not in (1, 3):
