@@ -118,20 +118,16 @@ class Cf:
         if self.node is not None:
             self.file, self.line = self.node.file, self.node.end_line
 
-    def rows(self, block: Rows) -> Iterator[Node]:
-        """*block*'s rows in reading order, includes opened, each made the current node; for raw blocks too."""
+    def rows(self, block: Rows, opens: bool = True) -> Iterator[Node]:
+        """*block*'s rows in reading order, includes opened if *opens*, each made the current node; for raw blocks too."""
         for node in block:
             if isinstance(node, Fault):
                 raise ConfigError(node.message, node.file, node.line)
-            if self.at(node).name == "include" and self._is_include(node):
+            self.node, self.file, self.line = node, node.file, node.line
+            if opens and node.name == "include" and self._is_include(node):
                 yield from self._included(node)
             else:
                 yield node
-
-    def at(self, node: Node) -> Node:
-        """*node*, made the current one."""
-        self.node, self.file, self.line = node, node.file, node.line
-        return node
 
     # -- the walk --------------------------------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ class LogMain(Conf, level=Level.MAIN):
     def add_format(self, cf: Cf) -> None:
         """`log_format name [escape=default|json|none] string ...`"""
         name, *words = cf.args
-        if name in self.formats:
+        if name in self.formats or name == "combined":
             raise Invalid(f'duplicate "log_format" name "{name}"')
         escaping = "default"
         if words and words[0].startswith("escape="):
@@ -136,8 +136,10 @@ class LogMain(Conf, level=Level.MAIN):
 
     def find(self, cf: Cf, name: str) -> Format:
         """The format *name*; raises Invalid."""
-        if name.lower() == "combined" and "combined" not in self.formats:
-            self.formats["combined"] = _format(cf, "combined", [COMBINED], "default")
+        if name.lower() == "combined":  # the first of all formats in nginx; made here for those who ask for it
+            if "combined" not in self.formats:
+                self.formats["combined"] = _format(cf, "combined", [COMBINED], "default")
+            return self.formats["combined"]
         for known, found in self.formats.items():
             if known.lower() == name.lower():
                 return found
@@ -427,10 +429,11 @@ def _access_log(cf: Cf) -> AccessLog:
         target = syslog.parse(path, cf.cycle.lookup)
         target.log = cf.cycle.log
     elif "$" in path:
-        target = compile_value(cf, cf.path(path))
+        path = cf.path(path)
+        target = compile_value(cf, path)
     made = AccessLog(cf[LogMain].find(cf, words[0] if words else "combined"))
     if target is None:
-        made.file = cf.cycle.files.get(cf.path(path))
+        made.file = cf.cycle.files.get(cf.path(path) if path else "")
     elif isinstance(target, Value):
         made.path = target
     else:

@@ -34,8 +34,7 @@ class SplitClientsConf(Conf, level=Level.MAIN):
         if name[:1] != "$":
             raise Invalid(f'invalid variable name "{name}"')
         parts = []
-        for row in node.block or []:
-            row = next(iter(cf.rows([row]))) if getattr(row, "name", "") != "include" else cf.at(row)
+        for row in cf.rows(node.block or [], opens=False):
             if row.block is not None or row.raw is not None:
                 raise cf.error('unexpected "{"')
             parts.append((_percent(cf, row.name), to_bytes(row.args[0]) if row.args else b""))
