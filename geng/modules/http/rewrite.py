@@ -118,6 +118,7 @@ def _return(cf: Cf) -> Code:
         rc = r.discard_body()
         if rc:
             return rc
+        r.out.status = status  # the text may ask for $status
         body = text(r) if text is not None else b""
         if status in REDIRECTS:
             if body:
@@ -125,7 +126,6 @@ def _return(cf: Cf) -> Code:
             else:
                 r.out.headers.append((b"Location", b""))
             return status
-        r.out.status = status
         r.set_content_type()
         return r.respond(status, body)
 
