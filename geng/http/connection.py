@@ -433,7 +433,7 @@ def _refuse(r: Request, head: RequestHead) -> None:
     if head.message:
         level = "error" if status == 500 else "info"
         r.log.log(level, head.message, ctx=r.hc.doing(_phase_of(head)))
-    r.request_length = len(r.hc.buffer)
+    r.request_length = head.size
     r.lingering = status == 494 or status == 414 or status == 413
     phases.use_location(r, r.srv.default)
     r.keepalive = False

@@ -98,7 +98,7 @@ class Variables:
             if variable is not None and variable.flags & WEAK:
                 prefixed = self._by_prefix(ref.name)
                 if prefixed is not None:  # `set $http_x`: where it did not run, the variable is what it always was
-                    ref.link(prefixed, NOCACHEABLE, None)
+                    ref.link(*prefixed, None)
                     continue
             if variable is not None and variable.get is not None:
                 ref.link(variable.get, variable.flags, variable.set)
@@ -106,7 +106,7 @@ class Variables:
             if variable is not None and variable.set is None and variable.flags & CHANGEABLE:
                 ref.link(_not_found, variable.flags, None)
                 continue
-            ref.link(self._prefixed(ref.name), NOCACHEABLE, None)
+            ref.link(*self._prefixed(ref.name), None)
 
     def getter(self, name: str) -> Getter | None:
         """A getter for a name that is only known while a request runs (ngx_http_get_variable)."""
@@ -117,19 +117,19 @@ class Variables:
         if variable is not None:
             return variable.get
         try:
-            return self._prefixed(name)
+            return self._prefixed(name)[0]
         except ConfigError:
             return None
 
-    def _prefixed(self, name: str) -> Getter:
+    def _prefixed(self, name: str) -> tuple[Getter, int]:
         found = self._by_prefix(name)
         if found is None:
             raise ConfigError(f'unknown "{name}" variable')
         return found
 
-    def _by_prefix(self, name: str) -> Getter | None:
+    def _by_prefix(self, name: str) -> tuple[Getter, int] | None:
         best = max((p for p in self.prefixes if name.startswith(p.name)), key=lambda p: len(p.name), default=None)
-        return best.prefix_get(name) if best is not None and best.prefix_get is not None else None
+        return (best.prefix_get(name), best.flags) if best is not None and best.prefix_get is not None else None
 
 
 def _not_found(r: Request) -> bytes | None:

@@ -13,7 +13,7 @@ from binascii import Error as BadBase64
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from geng.conf.convert import Sized, to_bytes
+from geng.conf.convert import to_bytes
 from geng.core import clock
 from geng.core.values import BadValue, parse_size
 from geng.hot.dates import http_time
@@ -46,7 +46,7 @@ def request_uri(r: Request) -> bytes | None:
 
 
 def uri(r: Request) -> bytes | None:
-    return r.uri
+    return r.uri or None
 
 
 def referer(r: Request) -> bytes | None:
@@ -73,9 +73,11 @@ def _set_args(r: Request, value: bytes) -> None:
 
 def _content_length(r: Request) -> bytes | None:
     value = r.head.content_length
-    if value is not None:
+    if value is not None or not r.chunked_body:
         return value
-    return b"%d" % r.content_length_n if r.content_length_n > 0 else None
+    if r.body is not None and not r.hc.reading_body:
+        return b"%d" % r.body.length
+    return b"0" if r.discarded and r.hc.discarding is None else None  # all of it has been thrown away
 
 
 def _request_port(r: Request) -> bytes:
@@ -99,15 +101,16 @@ def remote_user(r: Request) -> bytes | None:
 
 def credentials(r: Request) -> tuple[bytes, bytes] | None:
     """Name and password of `Authorization: Basic …`.   nginx: ngx_http_auth_basic_user"""
-    value = r.head.authorization
+    value = r.head.get(b"proxy-authorization") if r.method == b"CONNECT" else r.head.authorization
     if value is None or value[:6].lower() != b"basic ":
         return None
+    encoded = value[6:].lstrip(b" ").partition(b"=")[0]  # what follows the padding does not count, nor need there be one
     try:
-        text = b64decode(value[6:].strip(b" "), validate=True)
+        text = b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
     except (BadBase64, ValueError):
         return None
     name, colon, password = text.partition(b":")
-    return (name, password) if colon else None
+    return (name, password) if name and colon else None
 
 
 def _request_body(r: Request) -> bytes | None:
@@ -323,10 +326,7 @@ def _arg(name: str) -> Getter:
 
 
 def _limit_rate(r: Request) -> bytes:
-    if r.limit_rate is None:
-        value: Sized | None = r.loc.limit_rate
-        return b"%d" % (value(r) if value is not None else 0)
-    return b"%d" % r.limit_rate
+    return b"%d" % (r.limit_rate or 0)  # the location's counts from when the response goes out
 
 
 def _set_limit_rate(r: Request, value: bytes) -> None:
@@ -349,7 +349,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("http_via", _joined_in(b"via")),
     Variable("http_x_forwarded_for", _joined_in(b"x-forwarded-for")),
     Variable("http_cookie", lambda r: r.head.joined(b"cookie", b"; ")),
-    Variable("content_length", _content_length),
+    Variable("content_length", _content_length, NOCACHEABLE),
     Variable("content_type", _joined_in(b"content-type")),
     Variable("host", host),
     Variable("binary_remote_addr", _binary_remote_addr),
@@ -386,7 +386,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("request_completion", lambda r: b"OK" if r.logged and not r.hc.broken else b""),
     Variable("request_body", _request_body),
     Variable("request_body_file", _request_body_file),
-    Variable("request_length", lambda r: b"%d" % r.main.request_length, NOCACHEABLE),
+    Variable("request_length", lambda r: b"%d" % r.request_length, NOCACHEABLE),
     Variable("request_time", request_time, NOCACHEABLE),
     Variable("request_id", _request_id),
     Variable("status", status_of, NOCACHEABLE),
@@ -408,9 +408,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("time_iso8601", lambda r: clock.iso8601(), NOCACHEABLE),
     Variable("time_local", lambda r: clock.http_log_time(), NOCACHEABLE),
     *(Variable(name, _tcpinfo(name), NOCACHEABLE) for name in TCP_INFO),
-    Variable("http_", flags=PREFIX, prefix_get=_http),
+    Variable("http_", flags=PREFIX | NOCACHEABLE, prefix_get=_http),  # as quickly asked again as remembered
     Variable("sent_http_", flags=PREFIX, prefix_get=_sent_http),
     Variable("sent_trailer_", flags=PREFIX, prefix_get=_sent_trailer),
-    Variable("cookie_", flags=PREFIX, prefix_get=_cookie),
+    Variable("cookie_", flags=PREFIX | NOCACHEABLE, prefix_get=_cookie),
     Variable("arg_", flags=PREFIX | NOCACHEABLE, prefix_get=_arg),
 )

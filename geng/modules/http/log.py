@@ -44,7 +44,7 @@ OWN: dict[str, Getter] = {
     "msec": lambda r: b"%.3f" % time(),
     "status": status_of,
     "bytes_sent": lambda r: b"%d" % r.c.sent,
-    "request_length": lambda r: b"%d" % r.main.request_length,
+    "request_length": lambda r: b"%d" % r.request_length,
     "body_bytes_sent": body_bytes_sent,
     "request_time": request_time,
 }
