@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from geng.hot.http1 import MSIE6, POST, SAFARI
+from geng.hot.http1 import CONNECT, MSIE6, POST, SAFARI
 from geng.hot.uri import escape_uri
 from geng.http import special
 from geng.http.filters import below_postpone, chain, subrequest_sink
@@ -104,7 +104,7 @@ def _all_of(handlers: tuple[Handler, ...], delay: int) -> Step:
         for handler in handlers:
             rc = handler(r)
             if rc != OK and rc != DECLINED:
-                if rc == 401 and delay:
+                if rc in (401, 407) and delay:
                     r.c.hub.sleep(delay)
                 return rc
         return OK
@@ -122,15 +122,15 @@ def _any_of(handlers: tuple[Handler, ...], delay: int) -> Step:
             if rc == DECLINED:
                 continue
             if rc == OK:
-                r.out.remove(b"WWW-Authenticate")
+                r.out.remove(b"Proxy-Authenticate" if r.method_id == CONNECT else b"WWW-Authenticate")
                 return OK
-            if rc not in (401, 403, 429):
+            if rc not in (401, 403, 407):
                 return rc
-            if refused != 401:
+            if refused not in (401, 407):
                 refused = rc
         if refused == 403:
             r.log.error("access forbidden by rule", ctx=r.c)
-        if refused == 401 and delay:
+        if refused in (401, 407) and delay:
             r.c.hub.sleep(delay)
         return refused
 

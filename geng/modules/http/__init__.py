@@ -9,6 +9,7 @@ from geng.http.variables import VARIABLES
 from geng.modules.http import (
     access,
     addition,
+    auth_basic,
     autoindex,
     charset,
     empty_gif,
@@ -65,6 +66,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     try_files.module,
     stub_status.module,
     # -- handlers of access
+    auth_basic.module,
     access.module,
     limit_conn.module,
     limit_req.module,
