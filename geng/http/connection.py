@@ -470,6 +470,7 @@ def _finish(hc: HttpConnection, r: Request) -> bool:
     if r.backgrounds:
         wait_for_backgrounds(r)
     r.logged = True
+    hc.action = "logging request"
     for log in hot.log_handlers:
         log(r)
     if r.cleanups is not None:

@@ -259,12 +259,12 @@ def _sent_last_modified(r: Request) -> bytes | None:
 def _sent_connection(r: Request) -> bytes:
     if r.out.status == 101:
         return b"upgrade"
-    return b"keep-alive" if r.keepalive else b"close"
+    return b"keep-alive" if r.keepalive and not r.logged else b"close"  # a log is written when nginx has let go of it
 
 
 def _sent_keep_alive(r: Request) -> bytes | None:
     header = r.loc.keepalive_header
-    return b"timeout=%d" % header if r.keepalive and header else None
+    return b"timeout=%d" % header if r.keepalive and not r.logged and header else None
 
 
 def _sent_transfer_encoding(r: Request) -> bytes | None:

@@ -288,7 +288,7 @@ class AccessLog:
             root = r.loc.root(r)
             if not os.path.isdir(root):
                 errno = 20 if os.path.exists(root) else 2
-                r.log.error(f'testing "{to_text(root)}" existence failed while logging request', err=errno, ctx=r.c)
+                r.log.error(f'testing "{to_text(root)}" existence failed', err=errno, ctx=r.c)
                 return
             r.root_tested = True
         name = self.path(r)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from geng.conf.compiler import Cf
     from geng.http.request import Request
 
+NOTHING = Value("", [b""])
+
 
 class MapConf(Conf, level=Level.MAIN):
     """The blocks. Sizes of nginx's hash tables have no effect here: the tables grow by themselves."""
@@ -42,7 +44,8 @@ class MapConf(Conf, level=Level.MAIN):
                 raise cf.error(str(invalid)) from None
         cf.node = node
         flags = CHANGEABLE | (NOCACHEABLE if table.volatile else 0)
-        cf.scope.variables.add(Variable(name[1:].lower(), table.getter(), flags))
+        name = name[1:].lower()
+        cf.scope.variables.add(Variable(name, table.getter(name), flags))
 
 
 class MapTable:
@@ -94,27 +97,41 @@ class MapTable:
         except Conflict:
             raise Invalid(f'conflicting parameter "{key.lower()}"') from None
 
-    def getter(self) -> Callable[[Request], bytes | None]:
-        """What finds the value for a request."""
-        subject, default, hostnames = self.subject, self.default, self.hostnames
+    def getter(self, name: str) -> Callable[[Request], bytes | None]:
+        """What finds the value of variable *name* for a request."""
+        choose = self._chooser()
+        making = False
+
+        def get(r: Request) -> bytes | None:
+            nonlocal making
+            if making:
+                r.log.error(f'cycle while evaluating variable "{name}"', ctx=r.c)
+                return None
+            making = True
+            try:
+                return choose(r).fn(r)
+            finally:
+                making = False
+
+        return get
+
+    def _chooser(self) -> Callable[[Request], Value]:
+        subject, default, hostnames = self.subject, self.default or NOTHING, self.hostnames
         find: Callable[[bytes], Any] = self.hosts.find if self.hosts.heads or self.hosts.tails else self.hosts.exact.get
         regexes = tuple(self.regexes)
 
-        def get(r: Request) -> bytes | None:
+        def choose(r: Request) -> Value:
             key = subject(r)
             if hostnames and key[-1:] == b".":
                 key = key[:-1]
-            found = find(key.lower())
-            if found is None:
-                found = default
-                if key:
-                    for regex, value in regexes:
-                        if regex.exec(r, key):
-                            found = value
-                            break
-            return found(r) if found is not None else b""
+            found: Value | None = find(key.lower())
+            if found is None and key:
+                for regex, value in regexes:
+                    if regex.exec(r, key):
+                        return value
+            return default if found is None else found
 
-        return get
+        return choose
 
 
 module = Module(name="http_map", confs=(MapConf,))

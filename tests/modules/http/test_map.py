@@ -147,3 +147,14 @@ def test_the_last_of_two_with_one_name_counts(server: Any) -> None:
         " server { listen 127.0.0.1:%PORT%; return 200 $x; } }"
     )
     assert s.get("/").text == "2"
+
+
+@pytest.mark.live
+def test_a_value_made_of_itself(server: Any) -> None:
+    s = server(
+        "events {} http { map $arg_a $x { default $x; 1 one; } map $y $y { a b; }"
+        ' server { listen 127.0.0.1:%PORT%; return 200 "[$x][$y]"; } }'
+    )
+    assert s.get("/?a=1").text == "[one][]"
+    assert s.get("/?a=2").text == "[][]"
+    assert 'cycle while evaluating variable "x", client:' in s.log()
