@@ -210,5 +210,3 @@ def send_signal(options: Options, log: Log) -> int:
         log.alert(f"kill({int(content)}, {int(number)}) failed", err=error.errno)
         return 1
     return 0
-
-

@@ -160,9 +160,7 @@ class Reader:
             """Lark wants its own class; nothing else of it is used."""
 
         self._builder = Rules()
-        self._lark: Lark = Lark(
-            grammar(), parser="lalr", transformer=self._builder, maybe_placeholders=False, cache=False
-        )
+        self._lark: Lark = Lark(grammar(), parser="lalr", transformer=self._builder, maybe_placeholders=False, cache=False)
         self._lexer = Lexer({each.name: each.pattern.to_regexp() for each in self._lark.terminals if each.pattern})
 
     def read(self, text: str, filename: str, limit: int) -> list[Row]:

@@ -60,9 +60,7 @@ class ZoneLock:
             self._wait()
         self._owner[0] = self.pid
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._owner[0] = 0
         self._release()
 
@@ -103,9 +101,7 @@ class _Guard:
     def __enter__(self) -> None:
         fcntl.lockf(self.fd, fcntl.LOCK_EX)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         fcntl.lockf(self.fd, fcntl.LOCK_UN)
 
 
@@ -203,9 +199,7 @@ class Zones:
         if not zone.size:
             zone.size = size
         if size and size != zone.size:
-            raise Invalid(
-                f'the size {size} of shared memory zone "{name}" conflicts with already declared size {zone.size}'
-            )
+            raise Invalid(f'the size {size} of shared memory zone "{name}" conflicts with already declared size {zone.size}')
         return zone
 
     def create(self, old: Zones | None = None) -> None:

@@ -447,8 +447,7 @@ class Head:
         i = self._name
         size = self._name_end - i
         mark = slots[
-            (size * 5 + lower[p[i]] * self._seed + lower[p[i + (size >> 1)]] * 3 + lower[p[self._name_end - 1]] * 7)
-            & 255
+            (size * 5 + lower[p[i]] * self._seed + lower[p[i + (size >> 1)]] * 3 + lower[p[self._name_end - 1]] * 7) & 255
         ]
         if mark and not self._is(i, size, self._known(mark)):
             mark = 0

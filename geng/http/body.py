@@ -103,8 +103,7 @@ class BodyReader:
             raise BodyFailed(400)
         if self.limit and self.limit < self.received + chunked.length:
             self.r.log.error(
-                f"client intended to send too large chunked body: {before}+{self.received + chunked.length - before}"
-                " bytes",
+                f"client intended to send too large chunked body: {before}+{self.received + chunked.length - before} bytes",
                 ctx=self.r.c,
             )
             raise BodyFailed(413)

@@ -94,16 +94,12 @@ class CoreSrv(Conf, level=Level.SERVER):
     request_pool_size: int = directive("request_pool_size", HS, pool_size, default=4096)
     client_header_timeout: int = directive("client_header_timeout", HS, msec, default=60_000)
     client_header_buffer_size: int = directive("client_header_buffer_size", HS, size, default=1024)
-    large_client_header_buffers: tuple[int, int] = directive(
-        "large_client_header_buffers", HS, bufs, default=(4, 8192)
-    )
+    large_client_header_buffers: tuple[int, int] = directive("large_client_header_buffers", HS, bufs, default=(4, 8192))
     max_headers: int = directive("max_headers", HS, num, default=1000)
     ignore_invalid_headers: bool = directive("ignore_invalid_headers", HS, flag, default=True)
     merge_slashes: bool = directive("merge_slashes", HS, flag, default=True)
     underscores_in_headers: bool = directive("underscores_in_headers", HS, flag, default=False)
-    client_body_early_read: tuple[Any, ...] | None = directive(
-        "client_body_early_read", HS, predicates, default=None
-    )
+    client_body_early_read: tuple[Any, ...] | None = directive("client_body_early_read", HS, predicates, default=None)
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,9 +172,7 @@ class CoreSrv(Conf, level=Level.SERVER):
 
     def check(self, cf: Cf) -> None:
         if self.large_client_header_buffers[1] < self.connection_pool_size:
-            raise Invalid(
-                'the "large_client_header_buffers" size must be equal to or greater than "connection_pool_size"'
-            )
+            raise Invalid('the "large_client_header_buffers" size must be equal to or greater than "connection_pool_size"')
         self.options = self.options_for(stop_at_host=False)
 
     @property
@@ -271,9 +265,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
     log_subrequest: bool = directive("log_subrequest", HSL, flag, default=False)
     recursive_error_pages: bool = directive("recursive_error_pages", HSL, flag, default=False)
     server_tokens: int = directive("server_tokens", HSL, enum({"off": 0, "on": 1, "build": 2}), default=1)
-    if_modified_since: int = directive(
-        "if_modified_since", HSL, enum({"off": 0, "exact": 1, "before": 2}), default=1
-    )
+    if_modified_since: int = directive("if_modified_since", HSL, enum({"off": 0, "exact": 1, "before": 2}), default=1)
     max_ranges: int = directive("max_ranges", HSL, num, default=(1 << 31) - 1)
     chunked_transfer_encoding: bool = directive("chunked_transfer_encoding", HSL, flag, default=True)
     etag: bool = directive("etag", HSL, flag, default=True)
@@ -607,4 +599,3 @@ class CoreLoc(Conf, level=Level.LOCATION):
         token = product if self.server_tokens else product.partition(b"/")[0]
         self.server_line = b"Server: %s\r\n" % token
         self.product = token
-

@@ -13,9 +13,7 @@ from geng.core.cidr import BadCidr, Cidr, parse
 _LAST = re.compile(rb"([^ ,]+)[ ,]*$")
 
 
-def forwarded_address(
-    peer: bytes, values: list[bytes], networks: list[Cidr], recursive: bool
-) -> tuple[bytes, int] | None:
+def forwarded_address(peer: bytes, values: list[bytes], networks: list[Cidr], recursive: bool) -> tuple[bytes, int] | None:
     """The address that *values* tell of *peer*, from the right, and its port ; None when *peer* is not trusted."""
     found = None
     for text in reversed(values):

@@ -164,9 +164,7 @@ def _resolve(host: str, port: int) -> list[Any]:
     except (OSError, UnicodeError):
         raise Invalid("host not found") from None
     return [
-        (address[0], port, *address[2:])
-        for family, _, _, _, address in found
-        if family in (socket.AF_INET, socket.AF_INET6)
+        (address[0], port, *address[2:]) for family, _, _, _, address in found if family in (socket.AF_INET, socket.AF_INET6)
     ]
 
 
@@ -323,9 +321,7 @@ def _join_protocols(cf: Cf, address: Address, parameters: ListenParameters, befo
         redefined = parameters.set or (address.protocols_set and now != address.protocols)
         address.protocols, address.protocols_changed = now, True
     else:
-        redefined = (parameters.set and address.protocols_changed) or (
-            address.protocols_set and now != address.protocols
-        )
+        redefined = (parameters.set and address.protocols_changed) or (address.protocols_set and now != address.protocols)
         address.protocols = now
     address.protocols_set = True
     if redefined:

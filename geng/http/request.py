@@ -237,4 +237,3 @@ class Request:
             self.cleanups = [cleanup]
         else:
             self.cleanups.append(cleanup)
-

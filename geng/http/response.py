@@ -9,6 +9,7 @@ from geng.wire.http1 import NameSet, ResponseHead
 
 NOTHING_HIDDEN = NameSet()
 
+
 class ResponseOut:
     """The head of one response.
 

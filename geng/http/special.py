@@ -132,9 +132,7 @@ def _send_refresh(r: Request) -> int:
     location = r.out.location
     target = escape_uri(location, REFRESH) if location else b""
     r.out.location = b""
-    body = (
-        b'<html><head><meta http-equiv="Refresh" content="0; URL=' + target + b'"></head><body></body></html>\r\n'
-    )
+    body = b'<html><head><meta http-equiv="Refresh" content="0; URL=' + target + b'"></head><body></body></html>\r\n'
     r.err_status = 200
     r.out.content_type = b"text/html"
     r.out.clear_validators()
@@ -144,5 +142,3 @@ def _send_refresh(r: Request) -> int:
         writer.write((body,))
     writer.end()
     return DONE
-
-

@@ -28,8 +28,19 @@ IDLE_GREENLETS = 1024  # at most so many wait in the pool (some 20 KB each); mor
 class Hub:
     """The loop of this process; to be made after the fork. *on_error(exc)* hears of what escapes a function."""
 
-    __slots__ = ("loop", "timers", "on_error", "park", "_gevent_hub", "_idle", "_alarm", "_keep", "_main", "_stopped",
-                 "__weakref__")
+    __slots__ = (
+        "loop",
+        "timers",
+        "on_error",
+        "park",
+        "_gevent_hub",
+        "_idle",
+        "_alarm",
+        "_keep",
+        "_main",
+        "_stopped",
+        "__weakref__",
+    )
 
     def __init__(self, on_error: Callable[[BaseException], object] | None = None) -> None:
         self._gevent_hub = gevent.get_hub()
@@ -127,9 +138,7 @@ class Hub:
         finally:
             timer.deadline = NEVER
 
-    def wait(
-        self, ms: float | None, read: Sequence[Connection] = (), write: Sequence[Connection] = ()
-    ) -> Connection | None:
+    def wait(self, ms: float | None, read: Sequence[Connection] = (), write: Sequence[Connection] = ()) -> Connection | None:
         """Park until one of *read* is readable or one of *write* writable: that one, or None after *ms*."""
         for c in read:
             if c.ready:

@@ -55,8 +55,21 @@ class Listening:
     accepts from it (a reuseport socket), None for all.
     """
 
-    __slots__ = ("sockaddr", "options", "kind", "handler", "data", "sock", "text", "wildcard", "inherited", "worker",
-                 "listens", "accepted", "addr_text")
+    __slots__ = (
+        "sockaddr",
+        "options",
+        "kind",
+        "handler",
+        "data",
+        "sock",
+        "text",
+        "wildcard",
+        "inherited",
+        "worker",
+        "listens",
+        "accepted",
+        "addr_text",
+    )
 
     def __init__(
         self,

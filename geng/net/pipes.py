@@ -118,9 +118,7 @@ class PipePool:
         self._idle.clear()
 
 
-def splice_body(
-    pipe: Pipe, source: Connection, target: Connection, n: int | None, read_ms: float, send_ms: float
-) -> int:
+def splice_body(pipe: Pipe, source: Connection, target: Connection, n: int | None, read_ms: float, send_ms: float) -> int:
     """Move *n* bytes (None: until the end of file) from *source* to *target*; how many were moved.
 
     Fewer than *n* only if *source* ended early (source.eof). Raises TimedOut or ConnectionClosed; `target.timedout`

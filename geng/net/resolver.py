@@ -117,8 +117,23 @@ class Question:
 class Node:
     """What is known, or being asked, about one name."""
 
-    __slots__ = ("key", "name", "questions", "waiters", "server", "resend", "code", "ttl", "valid", "forget",
-                 "ipv4", "ipv6", "cname", "services", "pointer")
+    __slots__ = (
+        "key",
+        "name",
+        "questions",
+        "waiters",
+        "server",
+        "resend",
+        "code",
+        "ttl",
+        "valid",
+        "forget",
+        "ipv4",
+        "ipv6",
+        "cname",
+        "services",
+        "pointer",
+    )
 
     def __init__(self, key: tuple[str, str], name: dns.name.Name, kinds: Sequence[Any], server: int) -> None:
         self.key = key
@@ -203,9 +218,7 @@ class Resolver:
         node = self._follow("name", name, ms)
         return Answer(tuple(Address(address) for address in _rotated(node)), node.valid)
 
-    def lookup_service(
-        self, name: str, service: str, ms: float, failed: list[ResolveFailed] | None = None
-    ) -> Answer:
+    def lookup_service(self, name: str, service: str, ms: float, failed: list[ResolveFailed] | None = None) -> Answer:
         """The addresses of *service* (`http` means `_http._tcp`) of *name*: by priority, by weight at random.
 
         Targets that have no address are left out; *failed* gets what was wrong with them.

@@ -142,9 +142,7 @@ class Cycle:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         limit = max(limit, self.core.rlimit_nofile)
         if limit != resource.RLIM_INFINITY and self.events.connections > limit:
-            self._tell(
-                "warn", f"{self.events.connections} worker_connections exceed open file resource limit: {limit}"
-            )
+            self._tell("warn", f"{self.events.connections} worker_connections exceed open file resource limit: {limit}")
 
     def _with_clones(self, listenings: list[Listening]) -> list[Listening]:
         """A socket for each worker where `reuseport` says so."""

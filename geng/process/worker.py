@@ -137,6 +137,7 @@ class Worker:
         self._watch(signal.SIGINT, self._terminate)
         self._watch(signal.SIGQUIT, self._quit)
         self._watch(signal.SIGUSR1, self._reopen)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the master has sent since the fork waited for this
         if self.cycle.http is not None:
             self.cycle.http.start_worker(self)
         self.acceptor.start()
@@ -207,7 +208,6 @@ def work(cycle: Cycle, id: int, row: int, mutex: AcceptMutex | None) -> None:
     try:
         for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD):
             signal.signal(number, signal.SIG_IGN if number != signal.SIGCHLD else signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         worker = Worker(cycle, id, row, mutex)
         worker.become()
         worker.run()

@@ -51,9 +51,7 @@ class Url:
     addresses: list[Address] = field(default_factory=list)
 
 
-def parse_url(
-    text: str, default_port: int = 0, *, uri_part: bool = False, resolve: Resolve | None = None
-) -> Url:
+def parse_url(text: str, default_port: int = 0, *, uri_part: bool = False, resolve: Resolve | None = None) -> Url:
     """Take *text* apart; names are resolved where *resolve* is given. Raises BadAddress."""
     url = Url(text)
     if text[:5].lower() == "unix:":

@@ -281,9 +281,7 @@ class UpstreamConf(Conf):
         if self.busy_buffers_size < largest:
             raise Invalid(f'"{name}_busy_buffers_size" must be equal to or greater than {maximum}')
         if self.busy_buffers_size > (number - 1) * each:
-            raise Invalid(
-                f'"{name}_busy_buffers_size" must be less than the size of all "{name}_buffers" minus one buffer'
-            )
+            raise Invalid(f'"{name}_busy_buffers_size" must be less than the size of all "{name}_buffers" minus one buffer')
         if self.temp_file_write_size is None:
             self.temp_file_write_size = 2 * largest
         if self.temp_file_write_size < largest:
@@ -301,4 +299,3 @@ class UpstreamConf(Conf):
         hidden = {name.lower() for name in self.default_hide}
         hidden |= {to_bytes(name).lower() for name in self.hide_header}
         return hidden - {to_bytes(name).lower() for name in self.pass_header}
-

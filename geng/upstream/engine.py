@@ -635,12 +635,7 @@ class Exchange:
         state.status = status = STATUS_OF.get(reason, 502)
         mask = reason | ft.NON_IDEMPOTENT if self.is_unsafe() else reason
         allowed = self.conf.next_upstream
-        if (
-            picker.tries == 0
-            or allowed & mask != mask
-            or (self.request_sent and self.stream is not None)
-            or self.is_late()
-        ):
+        if picker.tries == 0 or allowed & mask != mask or (self.request_sent and self.stream is not None) or self.is_late():
             return status
         self.head = None
         self.keepalive = False

@@ -264,8 +264,7 @@ class Picker:
             self._failed(peer)
         elif peer.fails and peer.accessed < peer.checked:  # the try after fail_timeout was a success
             peer.fails = 0
-            if self.peers.lock is None:  # another worker may find a shared peer to fail at any time
-                self._watch(peer, bool(peer.down or peer.max_conns))
+            self._watch(peer, bool(peer.down or peer.max_conns))
         if self.tries:
             self.tries -= 1
 

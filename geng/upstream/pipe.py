@@ -475,4 +475,3 @@ class Spliced(Passing):
             way.failed = "invalid"
             return
         way.add_slice(file, 0, file.size)
-

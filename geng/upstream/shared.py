@@ -10,11 +10,12 @@ of peers anew when it next has use for it; a request that began with the old set
 
 from __future__ import annotations
 
+import ctypes
 import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from geng.core.zone import Zone, ZoneFull
+from geng.core.zone import WORD, Zone, ZoneFull
 from geng.errors import ConfigError
 from geng.upstream.address import Address, address_of
 from geng.upstream.peers import Peer, Peers
@@ -22,53 +23,46 @@ from geng.upstream.peers import Peer, Peers
 if TYPE_CHECKING:
     from geng.upstream.upstream import Server, Upstream
 
-# Slots of a record. Those of a free one mean nothing but NEXT.
-(NEXT, TEMPLATE, CURRENT, EFFECTIVE, CONNS, FAILS, ACCESSED, CHECKED, WEIGHT, GONE, FAMILY, PORT, IP, _, NAME_SIZE,
- NAME) = range(16)  # fmt: skip
+# A record begins with what changes while requests come and go; then slots for what was found by resolving. Those of a
+# free one mean nothing but NEXT.
+FIELDS = ("next", "template", "current_weight", "effective_weight", "conns", "fails", "accessed", "checked", "guarded",
+          "gone")  # fmt: skip
+NEXT, TEMPLATE = 0, 1
+EFFECTIVE, CONNS, GUARDED, GONE = (FIELDS.index(name) for name in ("effective_weight", "conns", "guarded", "gone"))
+WEIGHT, FAMILY, PORT, IP, _, NAME_SIZE, NAME = range(len(FIELDS), len(FIELDS) + 7)
 NAME_MAX = 255
-RECORD = NAME + (NAME_MAX + 1) // 8
+RECORD = NAME + (NAME_MAX + 1) // WORD
+
+# Slots of an upstream: which set of peers it is, for each of two groups a head and how many need a look, for each
+# template until when its addresses hold.
+GROUPS = 1
+HEAD, WATCHED = 0, 1
+TEMPLATES = GROUPS + 2 * 2
 
 # Slots at the front of a zone of upstreams: where free records begin.
 FREE = 0
 HEADER = 1
 
 
-def _slot(offset: int) -> Any:
-    """An attribute that lives in a slot of the peer's record."""
-
-    def get(self: SharedPeer) -> int:
-        return self.slots[self.record + offset]
-
-    def put(self: SharedPeer, value: int) -> None:
-        self.slots[self.record + offset] = value
-
-    return property(get, put)
-
-
 #: What a name was resolved to: sockaddr, weight, and the SRV record's target or nothing.
 Found = tuple[Any, int, bytes]
 
 
-class SharedPeer(Peer):
-    """A peer over its record. Whoever touches it holds the zone's lock."""
+class SharedPeer(ctypes.Structure):
+    """A Peer whose state is its record: these fields (a quarter of what properties cost). Who touches it holds the lock."""
 
-    __slots__ = ("record", "slots", "template")
+    _fields_ = tuple((name, ctypes.c_int64) for name in FIELDS)
 
-    current_weight = _slot(CURRENT)
-    effective_weight = _slot(EFFECTIVE)
-    conns = _slot(CONNS)
-    fails = _slot(FAILS)
-    accessed = _slot(ACCESSED)
-    checked = _slot(CHECKED)
-    gone = _slot(GONE)
+    __repr__ = Peer.__repr__
 
-    def __init__(self, like: Peer, slots: memoryview, record: int, template: int) -> None:
-        for attr in ("sockaddr", "name", "server", "weight", "max_conns", "max_fails", "fail_timeout", "down", "sid"):
-            setattr(self, attr, getattr(like, attr))
-        self.slots = slots
-        self.record = record
-        self.template = template
-        self.guarded = True
+
+def shared_peer(like: Peer, zone: Zone, record: int) -> Any:
+    """*like* over the record."""
+    peer: Any = SharedPeer.from_buffer(zone.memory, record * WORD)
+    for attr in ("sockaddr", "name", "server", "weight", "max_conns", "max_fails", "fail_timeout", "down", "sid"):
+        setattr(peer, attr, getattr(like, attr))
+    peer.record = record
+    return peer
 
 
 class Records:
@@ -103,33 +97,34 @@ class Records:
 
 
 class SharedPeers(Peers):
-    """A group whose members are records. *number_slot* counts the changes of the set, *head* starts the list.
+    """A group whose members are records. *number_slot* counts the changes of the set, *group* is where its slots are.
 
     *static*: the configured peers; *templates*: the servers whose names are resolved while the server runs.
     """
 
-    __slots__ = ("head", "number_slot", "records", "slots", "static", "templates")
+    __slots__ = ("head", "number_slot", "records", "slots", "static", "templates", "watched")
 
     def __init__(
         self,
         like: Peers,
         records: Records,
         number_slot: int,
-        head: int,
+        group: int,
         templates: list[Server],
         next: SharedPeers | None = None,
     ) -> None:
         self.records = records
         self.slots = records.slots
         self.number_slot = number_slot
-        self.head = head
+        self.head = group + HEAD
+        self.watched = group + WATCHED
         self.static = like.list
         self.templates = templates
         super().__init__(like.name, [], next, like.backup)
         self.clock = like.clock
         self.lock = records.zone.lock
         for i, peer in enumerate(self.static):
-            self._append(self._new(i, peer.weight))
+            self._append(self._new(i, peer, peer.weight))
         self.reload()
 
     @property
@@ -159,13 +154,23 @@ class SharedPeers(Peers):
             record = slots[record + NEXT]
         return found
 
-    def _peer(self, record: int) -> SharedPeer:
+    def recount(self) -> None:
+        slots = self.slots
+        slots[self.watched] = sum(slots[record + GUARDED] for record in self.chain())
+
+    def candidates(self, tried: int, now: int) -> list[Peer]:
+        self.guarded = self.slots[self.watched]
+        if not tried and not self.guarded:
+            return self.list
+        return super().candidates(tried, now)
+
+    def _peer(self, record: int) -> Any:
         template = self.slots[record + TEMPLATE]
         if template < len(self.static):
-            return SharedPeer(self.static[template], self.slots, record, template)
+            return shared_peer(self.static[template], self.records.zone, record)
         server = self.templates[template - len(self.static)]
         like = server.peer(self.address(record), self.slots[record + WEIGHT], self.server_name(record))
-        return SharedPeer(like, self.slots, record, template)
+        return shared_peer(like, self.records.zone, record)
 
     def address(self, record: int) -> Address:
         """The address of a resolved peer."""
@@ -183,7 +188,7 @@ class SharedPeers(Peers):
 
     def valid(self, template: int, until: int | None = None) -> int:
         """Until when (seconds, wall) what *template*'s name was resolved to holds; sets it where *until* is given."""
-        slot = self.number_slot + 3 + template
+        slot = self.number_slot + TEMPLATES + template
         if until is not None:
             self.slots[slot] = until
         return int(self.slots[slot])
@@ -192,7 +197,8 @@ class SharedPeers(Peers):
 
     def add(self, template: int, sockaddr: Any, weight: int, name: bytes = b"") -> None:
         """A new member from server *template* (an index of *templates*); raises ZoneFull."""
-        record = self._new(len(self.static) + template, weight)
+        server = self.templates[template]
+        record = self._new(len(self.static) + template, server, weight)
         slots = self.slots
         family = socket.AF_INET6 if ":" in sockaddr[0] else socket.AF_INET
         packed = socket.inet_pton(family, sockaddr[0]).ljust(16, b"\0")
@@ -202,6 +208,7 @@ class SharedPeers(Peers):
             slots[record + NAME_SIZE] = len(name)
             slots[record + NAME : record + RECORD] = memoryview(name.ljust((RECORD - NAME) * 8, b"\0")).cast("q")
         self._append(record)
+        self.recount()
 
     def remove(self, record: int) -> None:
         """Take a member out; its record is freed by the last request that uses it."""
@@ -215,6 +222,7 @@ class SharedPeers(Peers):
             slots[record + GONE] = 1
         else:
             self.records.put(record)
+        self.recount()
 
     def update(self, template: int, found: Sequence[Found]) -> None:
         """Let the members from server *template* be *found*; those that were there already stay as they are.
@@ -238,11 +246,12 @@ class SharedPeers(Peers):
         if peer.gone and not peer.conns:  # type: ignore[attr-defined]
             self.records.put(peer.record)  # type: ignore[attr-defined]
 
-    def _new(self, template: int, weight: int) -> int:
+    def _new(self, template: int, like: Peer | Server, weight: int) -> int:
         record = self.records.get()
         slots = self.slots
         slots[record + TEMPLATE] = template
         slots[record + WEIGHT] = slots[record + EFFECTIVE] = weight
+        slots[record + GUARDED] = bool(like.down or like.max_conns)
         return record
 
     def _append(self, record: int) -> None:
@@ -261,7 +270,7 @@ def lay_out(zone: Zone, upstreams: Sequence[Upstream], before: Sequence[Upstream
     known = {upstream.host: upstream for upstream in before}
     try:
         records = Records(zone)
-        places = [zone.take(3 + len(_templates(upstream))) for upstream in upstreams]
+        places = [zone.take(TEMPLATES + len(_templates(upstream))) for upstream in upstreams]
         records.fill()
         for upstream, place in zip(upstreams, places, strict=True):
             _move(upstream, records, place)
@@ -279,12 +288,12 @@ def _templates(upstream: Upstream) -> list[Server]:
 
 
 def _move(upstream: Upstream, records: Records, place: int) -> None:
-    """Replace the peers by shared ones. Slots at *place*: number of the set, two heads, a time for each template."""
+    """Replace the peers by shared ones, whose slots are at *place*."""
     plain, templates = upstream.peers, _templates(upstream)
     second = None
     if plain.next is not None:
-        second = SharedPeers(plain.next, records, place, place + 2, templates)
-    upstream.peers = SharedPeers(plain, records, place, place + 1, templates, second)
+        second = SharedPeers(plain.next, records, place, place + GROUPS + 2, templates)
+    upstream.peers = SharedPeers(plain, records, place, place + GROUPS, templates, second)
 
 
 def _adopt(new: Any, old: Any) -> None:

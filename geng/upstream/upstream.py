@@ -37,9 +37,7 @@ class Flag(IntFlag):
     MAX_CONNS = 0x0100
 
 
-ALL_BUT_BACKUP = (
-    Flag.CREATE | Flag.MODIFY | Flag.WEIGHT | Flag.MAX_CONNS | Flag.MAX_FAILS | Flag.FAIL_TIMEOUT | Flag.DOWN
-)
+ALL_BUT_BACKUP = Flag.CREATE | Flag.MODIFY | Flag.WEIGHT | Flag.MAX_CONNS | Flag.MAX_FAILS | Flag.FAIL_TIMEOUT | Flag.DOWN
 ALL = ALL_BUT_BACKUP | Flag.BACKUP
 
 

@@ -127,9 +127,7 @@ class Runner:
             path.chmod(0o777)
             (path / "nginx.conf").write_text(f"{directive}\nevents {{ }}\n")
             return (
-                self._call(
-                    [str(self.program), "-t", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"]
-                ).returncode
+                self._call([str(self.program), "-t", "-p", f"{folder}/", "-c", "nginx.conf", "-e", "error.log"]).returncode
                 == 0
             )
 

@@ -420,8 +420,7 @@ def test_first_log_without_a_file(capfd: pytest.CaptureFixture[str], tmp_path: P
     logs.first_log("").emerg("e")
     line = f"{NOON.decode()} [emerg] 123#0: e\n"
     assert capfd.readouterr().err == (
-        f'nginx: [alert] could not open error log file: open() "{path}" failed (2: No such file or directory)\n'
-        + line * 2
+        f'nginx: [alert] could not open error log file: open() "{path}" failed (2: No such file or directory)\n' + line * 2
     )
 
 

@@ -103,9 +103,7 @@ TRAILERS: list[tuple[bytes, int, list[tuple[bytes, bytes]], str]] = [
 
 @pytest.mark.parametrize(("raw", "rc", "lines", "said"), TRAILERS, ids=repr)
 @pytest.mark.parametrize("step", [1, 2, 1000])
-def test_trailers(
-    http1: ModuleType, raw: bytes, rc: int, lines: list[tuple[bytes, bytes]], said: str, step: int
-) -> None:
+def test_trailers(http1: ModuleType, raw: bytes, rc: int, lines: list[tuple[bytes, bytes]], said: str, step: int) -> None:
     body, _, left = decode(http1, b"1\r\nx\r\n" + raw + b"next", step, keep_trailers=True, trailer_limit=70)
     assert (body.rc, body.trailers, body.message) == (rc, lines, said)
     if rc == DONE:

@@ -214,9 +214,7 @@ def test_exten(uri: ModuleType, path: bytes, found: bytes) -> None:
 
 
 def quiet(max_examples: int) -> settings:
-    return settings(
-        max_examples=max_examples, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-    )
+    return settings(max_examples=max_examples, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 @quiet(200)

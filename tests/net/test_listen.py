@@ -229,9 +229,7 @@ def test_out_of_descriptors_pauses(hub, pool, log, listening, accepted) -> None:
         assert repr(acceptor) == "<Acceptor 1 sockets, paused>"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert log.lines == [
-        f"crit: accept4() failed ({EMFILE}) while accepting new connection on {listening.text}"
-    ]
+    assert log.lines == [f"crit: accept4() failed ({EMFILE}) while accepting new connection on {listening.text}"]
     hub.do(hub.sleep, 60)
     assert len(accepted) == 1
     acceptor.stop()

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
+from geng.hot.connection import Link
 from geng.upstream.keepalive import KeepaliveCache
 from geng.upstream.peers import FAILED, OK
 
 A, B = ("127.0.0.1", 18081), ("127.0.0.1", 18082)
 
 
-class Connection:
-    """What the cache touches of a connection."""
+class Connection(Link):
+    """What the cache touches of a connection, without a socket."""
+
+    on_read: Any = None
 
     def __init__(self, name: str = "", started: int = 0) -> None:
         self.name = name
@@ -23,7 +26,6 @@ class Connection:
         self.timeout: int | None = None
         self.data: object = "an exchange"
         self.context: object = "an exchange's"
-        self.on_read: Any = None
         self.on_timeout: Any = None
         self.on_drain: Any = None
 

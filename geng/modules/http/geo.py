@@ -112,9 +112,7 @@ class GeoTable:
         if first == "default":
             value = to_bytes(second)
             if self.default is not None:
-                cf.warn(
-                    f'duplicate default geo range value: "{second}", old value: "{to_text(self.default)}"'
-                )
+                cf.warn(f'duplicate default geo range value: "{second}", old value: "{to_text(self.default)}"')
             self.default = value
             return
         text = second if first == "delete" else first

@@ -188,8 +188,7 @@ def link(loc: CoreLoc) -> Handler | None:
                 _let_go(held)
                 r.log.log(
                     conf.log_level,
-                    f"limiting requests{dry}, excess: {excess // 1000}.{excess % 1000:03d} "
-                    f'by zone "{limit.zone.name}"',
+                    f'limiting requests{dry}, excess: {excess // 1000}.{excess % 1000:03d} by zone "{limit.zone.name}"',
                     ctx=r.c,
                 )
                 main.ctx[LimitReqConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"

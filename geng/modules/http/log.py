@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
     from geng.http.request import Request
 
-COMBINED = (
-    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
-)
+COMBINED = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
 GZIP_BUFFER = 65536
 QUIET = 60  # seconds between two complaints about one file
 

@@ -177,9 +177,7 @@ class ProxyConf(UpstreamConf, prefix="proxy"):
         if not target:
             raise Invalid('"proxy_redirect default" should be placed after the "proxy_pass" directive')
         if target.value is not None:
-            raise Invalid(
-                '"proxy_redirect default" cannot be used with "proxy_pass" directive with variables'
-            )
+            raise Invalid('"proxy_redirect default" cannot be used with "proxy_pass" directive with variables')
         return target.default_redirect()
 
     @command("proxy_cookie_domain", HSL)

@@ -138,9 +138,7 @@ def parse_cookie(value: bytes) -> list[Attribute]:
 
 
 def join_cookie(attributes: Sequence[Attribute]) -> bytes:
-    return b"; ".join(
-        name if value is None else b"%s=%s" % (name, value) for name, value in attributes if name is not None
-    )
+    return b"; ".join(name if value is None else b"%s=%s" % (name, value) for name, value in attributes if name is not None)
 
 
 def edit_flags(attributes: list[Attribute], wanted: dict[bytes, tuple[bytes, bytes | None] | None]) -> None:

@@ -254,9 +254,7 @@ def _matches(r: Request, state: State, regex: Regex, pattern: str) -> bool:
     return True
 
 
-def _redirecting(
-    regex: Regex, pattern: str, parts: list[Any], status: int, keep_args: bool, has_args: bool
-) -> Code:
+def _redirecting(regex: Regex, pattern: str, parts: list[Any], status: int, keep_args: bool, has_args: bool) -> Code:
     def code(r: Request, state: State) -> int | None:
         if not _matches(r, state, regex, pattern):
             return None

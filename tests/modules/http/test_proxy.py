@@ -385,9 +385,7 @@ def test_unfinished_bodies(server: Any, backend: Any, buffering: str) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
     )
-    s = server(
-        CONF.replace("%BODY%", f"location / {{ proxy_pass http://u; proxy_buffering {buffering}; }}"), UP=up.port
-    )
+    s = server(CONF.replace("%BODY%", f"location / {{ proxy_pass http://u; proxy_buffering {buffering}; }}"), UP=up.port)
     with s.connect() as c:
         c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert c.rest().endswith(b"\r\n\r\nshort")
@@ -517,7 +515,7 @@ def test_nobody_there(server: Any, backend: Any) -> None:
         """.replace("%PORT9%", "9")
     )
     assert s.get("/none").status == 502
-    assert 'no live upstreams while connecting to upstream, client: 127.0.0.1, server: ' in s.log()
+    assert "no live upstreams while connecting to upstream, client: 127.0.0.1, server: " in s.log()
     assert 'upstream: "http://none/none"' in s.log()
     assert s.get("/dead").status == 502
     assert "connect() failed (111: Connection refused) while connecting to upstream" in s.log()
@@ -579,8 +577,8 @@ def test_intercepted_errors(server: Any, backend: Any) -> None:
         location /page { proxy_pass http://u/good; }
         location /plain { proxy_pass http://u; }
         """,
-        lambda request: "good" if request.target == "/good" else Answer(
-            "bad", status=401, headers={"WWW-Authenticate": "Basic"}
+        lambda request: (
+            "good" if request.target == "/good" else Answer("bad", status=401, headers={"WWW-Authenticate": "Basic"})
         ),
     )
     r = s.get("/")
