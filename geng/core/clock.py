@@ -13,6 +13,8 @@ from geng.hot import dates
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+PLAIN = __file__.endswith((".py", ".pyc"))
+
 _second = -(1 << 62)  # no second at all
 _http = _http_log = _err_log = _iso8601 = _syslog = b""
 
@@ -24,17 +26,23 @@ def now() -> float:
 
 def seconds() -> int:
     """Whole seconds since the epoch.   nginx: ngx_time"""
-    return int(_time())
+    if PLAIN:
+        return int(_time())
+    clock_gettime(CLOCK_REALTIME, at)  # type: ignore[name-defined]  # noqa: F821
+    return at[0].tv_sec  # type: ignore[name-defined,no-any-return]  # noqa: F821
 
 
 def msec() -> int:
     """Milliseconds of a clock that nobody sets.   nginx: ngx_current_msec"""
-    return monotonic_ns() // 1_000_000
+    if PLAIN:
+        return monotonic_ns() // 1_000_000
+    clock_gettime(CLOCK_MONOTONIC, at)  # type: ignore[name-defined]  # noqa: F821
+    return at[0].tv_sec * 1000 + at[0].tv_nsec // 1_000_000  # type: ignore[name-defined,no-any-return]  # noqa: F821
 
 
 def http_time() -> bytes:
     """b"Fri, 20 Nov 2026 22:00:00 GMT" """
-    second = int(_time())
+    second = seconds()
     if second != _second:
         _update(second)
     return _http
@@ -42,7 +50,7 @@ def http_time() -> bytes:
 
 def http_log_time() -> bytes:
     """b"20/Nov/2026:22:00:00 +0000", local time: $time_local"""
-    second = int(_time())
+    second = seconds()
     if second != _second:
         _update(second)
     return _http_log
@@ -50,7 +58,7 @@ def http_log_time() -> bytes:
 
 def err_log_time() -> bytes:
     """b"2026/11/20 22:00:00", local time"""
-    second = int(_time())
+    second = seconds()
     if second != _second:
         _update(second)
     return _err_log
@@ -58,7 +66,7 @@ def err_log_time() -> bytes:
 
 def iso8601() -> bytes:
     """b"2026-11-20T22:00:00+00:00", local time: $time_iso8601"""
-    second = int(_time())
+    second = seconds()
     if second != _second:
         _update(second)
     return _iso8601
@@ -66,7 +74,7 @@ def iso8601() -> bytes:
 
 def syslog_time() -> bytes:
     """b"Nov 20 22:00:00", local time (RFC 3164 4.1.2)"""
-    second = int(_time())
+    second = seconds()
     if second != _second:
         _update(second)
     return _syslog

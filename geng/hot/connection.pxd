@@ -1,6 +1,8 @@
 # What connection.py is in C: types only, no code. The same names in the .py are the program.
 cimport cython
 from libc.errno cimport errno
+from geng.hot.counters cimport Counters
+from geng.hot.greenlets cimport Greenlets, current, switch
 
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t c_recv "recv"(int fd, void* buffer, size_t n, int flags)
@@ -15,7 +17,7 @@ cdef extern from "<time.h>" nogil:
     int clock_gettime(int clock, timespec* at)
 
 cdef bint PLAIN
-cdef int _EAGAIN
+cdef int _EAGAIN, _WAITING
 cdef Py_ssize_t _ROOM, _JOIN_MAX, _IOV_MAX
 
 
@@ -41,10 +43,16 @@ cdef class Link:
     cdef public int fd, port, error
     cdef public long long sent, requests, start_msec
     cdef public bint eof, timedout, closed, ready, idle
-    cdef public object number, pool, hub, listening, addr_text, buffer, data, context, on_drain, on_timeout
+    cdef public Greenlets hub
+    cdef public Counters stat
+    cdef public object number, pool, timers, listening, addr_text, buffer, data, context, on_drain, on_timeout
     cdef public Timer timer
     cdef public bint _watching, _reusable, _nodelay, _cork
     cdef public object _on_read, _waiter, _write_waiter, _reader, _writer, _wtimer, _sock, _local, _sockaddr
+
+    cpdef reusable(self, bint flag)
+    cpdef listen(self, handler)
+    cpdef set_timeout(self, ms)
 
     cpdef _watch(self)
     cpdef _mute(self)

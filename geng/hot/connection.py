@@ -15,12 +15,13 @@ from errno import EAGAIN, ECONNABORTED
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent
-
 from geng.errors import ConnectionClosed, TimedOut
+from geng.hot.counters import Counters
+from geng.hot.greenlets import current, switch
 
 if TYPE_CHECKING:
     from geng.net.connection import ConnectionPool
+    from geng.net.hub import Hub
 
 PLAIN = __file__.endswith((".py", ".pyc"))
 
@@ -38,6 +39,7 @@ JOIN_MAX = 16384
 IOV_MAX = 1024
 
 # as C integers
+_WAITING = WAITING
 _EAGAIN = EAGAIN
 _ROOM = ROOM
 _JOIN_MAX = JOIN_MAX
@@ -120,7 +122,7 @@ class Link:
     __slots__ = (
         "fd", "number", "pool", "hub", "listening", "addr_text", "port", "buffer", "sent", "requests",
         "start_msec", "eof", "error", "timedout", "closed", "ready", "idle", "data", "context", "on_drain",
-        "on_timeout", "timer",
+        "on_timeout", "stat", "timer", "timers",
         "_on_read", "_waiter", "_write_waiter", "_reader", "_watching", "_writer", "_wtimer", "_sock", "_local",
         "_sockaddr", "_reusable", "_nodelay", "_cork",
     )  # fmt: skip
@@ -129,7 +131,9 @@ class Link:
         self.fd = fd
         self.number = number
         self.pool = pool
-        self.hub: Any = pool.hub
+        self.timers = pool.hub.timers
+        self.stat: Counters = pool.stat
+        self.hub: Hub = pool.hub
         self.listening: Any = None
         self.addr_text = b""
         self.port = 0
@@ -171,6 +175,10 @@ class Link:
 
     @on_read.setter
     def on_read(self, handler: Callable[[Any], object] | None) -> None:
+        self.listen(handler)
+
+    def listen(self, handler: Callable[[Any], object] | None) -> None:
+        """`on_read = handler`, for compiled callers."""
         self._on_read = handler
         if handler is not None and not self._watching:
             self._watch()
@@ -191,7 +199,7 @@ class Link:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            waiter.switch(self)
+            switch(waiter, (self,))
             return
         handler = self._on_read
         if handler is None:
@@ -215,18 +223,17 @@ class Link:
             return
         timer.deadline = _now() + ms * 0.001
         if timer.deadline < timer.due:
-            self.hub.timers.arm(timer)
+            self.timers.arm(timer)
 
     def reusable(self, flag: bool) -> None:
         """In or out of the queue of connections that the pool may drain; in again means to its young end."""
-        pool = self.pool
-        queue = pool.reusable
+        queue = self.pool.reusable
         if self._reusable:
             del queue[self]
         self._reusable = flag
         if flag:
             queue[self] = None
-        pool.stat[WAITING] = len(queue)
+        self.stat.put(_WAITING, len(queue))
 
     # ---- reading
 
@@ -237,7 +244,7 @@ class Link:
         if not self._watching:
             self._watch()
         self._set_deadline(ms)
-        self._waiter = getcurrent()
+        self._waiter = current()
         try:
             if self.hub.park() is not None:
                 return True

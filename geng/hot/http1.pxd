@@ -199,6 +199,10 @@ cdef class RequestHead(Head):
     cdef int _use_transfer_encoding(self, bytes value) except -1
 
     cpdef write_upstream(self, object out, NameSet skip)
+    cpdef bytes read_line(self)
+    cpdef bytes read_target(self)
+    cpdef bytes read_uri(self)
+    cpdef bytes read_args(self)
 
 
 cpdef int browser_of(bytes agent) except -1
@@ -250,6 +254,7 @@ cdef class ResponseHead(Head):
     cpdef int read_lines(self, bytes buf) except -1
 
     cpdef write_client(self, object out, NameSet hidden)
+    cpdef bytes read_status_line(self)
 
 
 @cython.locals(head=ResponseHead)

@@ -228,6 +228,11 @@ _REQUEST_IDS = {name: number for number, name in enumerate(REQUEST_NAMES) if nam
 _RESPONSE_IDS = {name: number for number, name in enumerate(RESPONSE_NAMES) if name}
 
 
+def request_number(name: bytes) -> int:
+    """Which of the headers that nginx indexes *name* is, for RequestHead.first(); 0 for others."""
+    return _REQUEST_IDS.get(name, 0)
+
+
 def response_number(name: bytes) -> int:
     """Which of the headers that nginx indexes *name* is, for ResponseHead.first(); 0 for others."""
     return _RESPONSE_IDS.get(name, 0)
@@ -1276,6 +1281,10 @@ class RequestHead(Head):
     @property
     def request_line(self) -> bytes:
         """Without its line end; of a line that is not complete, what there is of it up to a CR or LF."""
+        return self.read_line()
+
+    def read_line(self) -> bytes:
+        """`request_line`, for compiled callers; so are read_target(), read_uri() and read_args()."""
         p = self._buf
         if self._line_end:
             return p[self._start : self._line_end]
@@ -1292,6 +1301,9 @@ class RequestHead(Head):
     @property
     def unparsed_uri(self) -> bytes:
         """The target from the path on, as sent."""
+        return self.read_target()
+
+    def read_target(self) -> bytes:
         p = self._buf
         return p[self._uri_start : self._uri_end] if self._uri_known else b""
 
@@ -1303,6 +1315,9 @@ class RequestHead(Head):
     @property
     def uri(self) -> bytes:
         """The path, decoded and normalised."""
+        return self.read_uri()
+
+    def read_uri(self) -> bytes:
         p = self._buf
         if self._uri is None:
             if not self._uri_known:
@@ -1313,6 +1328,9 @@ class RequestHead(Head):
     @property
     def args(self) -> bytes:
         """What follows the `?`, as sent; b"" without."""
+        return self.read_args()
+
+    def read_args(self) -> bytes:
         p = self._buf
         if self._args is None:
             if not self._args_start or not self._uri_known:
@@ -1818,6 +1836,10 @@ class ResponseHead(Head):
     @property
     def status_line(self) -> bytes:
         """b"200 OK"; b"" when only a status is known."""
+        return self.read_status_line()
+
+    def read_status_line(self) -> bytes:
+        """`status_line`, for compiled callers."""
         p = self._buf
         if self._status_text is None:
             return p[self._status_start : self._status_end]

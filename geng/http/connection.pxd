@@ -1,5 +1,11 @@
 # What connection.py is in C: types only, no code.
 cimport cython
+from geng.core.clock cimport msec
+from geng.hot.counters cimport Counters
+from geng.hot.http1 cimport parse_request
+from geng.http.phases cimport run
+
+cdef long _DONE, _CLOSE, _REQUESTS, _WRITING
 from geng.hot.connection cimport Link as CLink
 from geng.hot.http1 cimport RequestHead as CRequestHead
 from geng.http.linked cimport Linked as CLinked
@@ -8,6 +14,8 @@ from geng.http.request cimport Request as CRequest
 cdef class HttpConnection:
     cdef public CLink c
     cdef public CLinked keepalive_hot
+    cdef public object default, options
+    cdef public bint named
     cdef public object action, address, discarding, keepalive_rest, proxy_protocol, request, srv, ssl
     cdef public object worker
     cdef public bytes buffer
@@ -24,13 +32,13 @@ cpdef _readable(CLink c)
 @cython.locals(c=CLink)
 cpdef serve(HttpConnection hc)
 
-@cython.locals(c=CLink, buf=bytes, head=CRequestHead, r=CRequest)
+@cython.locals(c=CLink, buf=bytes, head=CRequestHead, r=CRequest, stat=Counters)
 cdef bint _serve_one(HttpConnection hc) except -1
 
 @cython.locals(hc=HttpConnection)
 cdef _choose_server(CRequest r, CRequestHead head)
 
-@cython.locals(hc=HttpConnection, connection=long)
+@cython.locals(hc=HttpConnection, hot=CLinked, connection=long)
 cdef _process(CRequest r, CRequestHead head)
 
 @cython.locals(c=CLink, hot=CLinked)

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from greenlet import GreenletExit
 
 from geng.conf.convert import holds
+from geng.core.clock import msec
 from geng.errors import Abandoned, ConnectionClosed
 from geng.hot.http1 import CLOSE, DONE, HOST_KNOWN, NEED_MORE, parse_request
 from geng.http import phases
 from geng.http.body import finish_discard
 from geng.http.filters import ClientGone
 from geng.http.module import OK
+from geng.http.phases import run
 from geng.http.request import Request
 from geng.http.subrequest import wait_for_backgrounds
 from geng.net.connection import READING, REQUESTS, WRITING
@@ -39,6 +41,12 @@ if TYPE_CHECKING:
 READ_SIZE = 8192
 LINGERING_SIZE = 4096
 ECONNRESET = 104
+
+# as C integers
+_DONE = DONE
+_CLOSE = CLOSE
+_REQUESTS = REQUESTS
+_WRITING = WRITING
 NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -46,7 +54,8 @@ class HttpConnection:
     """What HTTP keeps with a client connection; `c.data`."""
 
     __slots__ = (
-        "action", "address", "broken", "buffer", "busy", "c", "discarding", "keepalive_hot", "keepalive_rest", "pipelined",
+        "action", "address", "broken", "buffer", "busy", "c", "default", "discarding", "keepalive_hot", "keepalive_rest",
+        "named", "options", "pipelined",
         "proxy_protocol", "reading_body", "request", "request_start", "room", "served", "srv", "ssl", "timed_out",
         "wants_proxy_protocol", "worker",
     )  # fmt: skip
@@ -54,6 +63,9 @@ class HttpConnection:
     def __init__(self, c: Connection, address: Address) -> None:
         self.c = c
         self.address = address
+        self.default: CoreSrv = address.default
+        self.named = bool(address.names)  # whether Host chooses among servers
+        self.options = address.request_options
         self.srv: CoreSrv = address.default
         self.worker: Any = self.srv.main.worker
         self.buffer = b""  # received and not consumed
@@ -200,9 +212,9 @@ def _readable(c: Connection) -> None:
         return
     c.idle = False
     c.reusable(False)
-    c.on_read = None
+    c.listen(None)
     hc.buffer = hc.buffer + data if hc.buffer else data
-    c.hub.spawn(serve, hc)
+    c.hub.start(serve, (hc,))
 
 
 def _wait_timed_out(c: Connection) -> None:
@@ -269,32 +281,31 @@ def _read_proxy_protocol(hc: HttpConnection) -> bool:
 def _serve_one(hc: HttpConnection) -> bool:
     """Read a request's head and serve it; whether the connection may have another."""
     c = hc.c
-    address = hc.address
     buf = hc.buffer
-    hc.srv = address.default
-    hc.request_start = monotonic_ns() // 1_000_000
+    hc.srv = hc.default
+    hc.request_start = msec()
     hc.action = "reading client request line"
     c.requests += 1
     c.sent = 0
-    stat = c.pool.stat
-    stat[REQUESTS] += 1
-    head = parse_request(buf, 0, -1, address.request_options, hc.room, hc.busy)
-    if head.rc != DONE:
+    stat = c.stat
+    stat.add(_REQUESTS, 1)
+    head = parse_request(buf, 0, -1, hc.options, hc.room, hc.busy)
+    if head.rc != _DONE:
         r = _read_rest(hc, head)
         if r is None:
             return False
     else:
         hc.buffer = buf[head.end :] if head.end < len(buf) else b""
         hc.request = r = Request(c, hc, head)
-        if address.names:
+        if hc.named:
             _choose_server(r, head)
-    stat[WRITING] += 1
+    stat.add(_WRITING, 1)
     try:
         hc.action = ""
         _process(r, head)
         return _finish(hc, r)
     finally:
-        stat[WRITING] -= 1
+        stat.add(_WRITING, -1)
         hc.request = None
         # what refers to itself is only freed by the garbage collector
         r.main = r.current = r.upstream = r.sink = None  # type: ignore[assignment]
@@ -312,8 +323,8 @@ def _choose_server(r: Request, head: RequestHead) -> None:
 def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
     """The head was not complete with the first bytes: read on. None: there is no request, the connection is closed."""
     c = hc.c
-    stat = c.pool.stat
-    stat[READING] += 1
+    stat = c.stat
+    stat.add(READING, 1)
     buf = hc.buffer
     deadline = hc.request_start + hc.srv.client_header_timeout
     r: Request | None = None
@@ -337,7 +348,7 @@ def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
             buf += more
             head.feed(buf)
     finally:
-        stat[READING] -= 1
+        stat.add(READING, -1)
     hc.buffer = buf[head.end :] if head.rc == DONE else b""
     if r is None:
         hc.request = r = Request(c, hc, head)
@@ -385,10 +396,11 @@ def _receive(hc: HttpConnection, head: RequestHead, deadline: int) -> bytes | No
 def _process(r: Request, head: RequestHead) -> None:
     """From the head to the end of the answer (ngx_http_process_request)."""
     hc = r.hc
+    hot = r.hot
     try:
         for note in head.notes or ():
             r.log.info(note, ctx=hc.c)
-        if head.rc != DONE:
+        if head.rc != _DONE:
             _refuse(r, head)
             return
         r.request_length = head.size
@@ -398,19 +410,19 @@ def _process(r: Request, head: RequestHead) -> None:
         if connection == 0:
             r.keepalive = head.http_version > 1000
         else:
-            r.keepalive = connection != CLOSE
+            r.keepalive = connection != _CLOSE
         r.lingering = r.content_length_n > 0 or r.chunked_body
-        if r.srv.client_body_early_read is not None and holds(r.srv.client_body_early_read, r):
+        if hot.early_read is not None and holds(hot.early_read, r):
             rc = _read_early(r)
             if rc != OK:
                 phases.finalize(r, rc)
                 return
-        for handler in r.srv.post_read:
+        for handler in hot.post_read:
             rc = handler(r)
             if rc >= 200:
                 phases.finalize(r, rc)
                 return
-        phases.run(r)
+        run(r)
     except ClientGone:
         hc.broken = True
     except Abandoned:
@@ -548,7 +560,7 @@ def _go_idle(hc: HttpConnection) -> None:
         hc.keepalive_rest = timeout - least
         timeout = least
     c.set_timeout(timeout)
-    c.on_read = _readable
+    c.listen(_readable)
 
 
 def _linger(hc: HttpConnection, loc: CoreLoc) -> None:

@@ -1,4 +1,7 @@
 # What filters.py is in C: types only, no code.
+cimport cython
+from geng.http.linked cimport Linked as CLinked
+from geng.http.request cimport Request as CRequest
 
 cdef class FileSlice:
     cdef public long fd
@@ -21,3 +24,6 @@ cdef class Memory(Writer):
 
 cdef class Postpone(Writer):
     cdef public object sub
+
+@cython.locals(hot=CLinked)
+cpdef Writer send_head(CRequest r)

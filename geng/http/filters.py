@@ -207,7 +207,9 @@ def send_head(r: Request) -> Writer:
     if r.err_status:
         r.out.status = r.err_status
         r.out.line = b""
-    return (r.hot.send_head if r.main is r else r.loc.send_subhead)(r)
+    if r.main is r:
+        return r.hot.send_head(r)
+    return r.loc.send_subhead(r)
 
 
 bind(send_head=send_head)

@@ -15,11 +15,12 @@ class Linked:
     """A location as the request path sees it. Times in ms, sizes in bytes; names as in CoreLoc."""
 
     __slots__ = (
-        "absolute_redirect", "chunked_transfer_encoding", "client_max_body_size", "content_handler", "gzip_vary",
+        "absolute_redirect", "chunked_transfer_encoding", "client_max_body_size", "content_handler", "dated", "dated_at",
+        "default", "early_read", "gzip_vary",
         "handlers", "internal", "keepalive_disable", "keepalive_header", "keepalive_min_timeout", "keepalive_requests",
         "keepalive_time", "keepalive_timeout", "limit_except", "limit_rate", "lingering_close", "loc", "log",
-        "log_handlers", "post_action", "postpone_output", "rewrite", "send_head", "send_timeout", "server_line",
-        "steps",
+        "log_handlers", "post_action", "post_read", "postpone_output", "rewrite", "search", "send_head", "send_timeout",
+        "server_line", "server_rewrite", "steps",
     )  # fmt: skip
 
     def __init__(self, loc: CoreLoc) -> None:
@@ -43,7 +44,14 @@ class Linked:
         self.limit_rate: Any = loc.limit_rate
         self.post_action = bool(loc.post_action)
         self.server_line = loc.server_line
+        self.dated = b""  # Server and Date lines of the second dated_at
+        self.dated_at = 0
         self.rewrite = loc.rewrite
+        self.post_read = loc.srv.post_read
+        self.early_read: Any = loc.srv.client_body_early_read
+        self.server_rewrite = loc.srv.rewrite
+        self.default = loc.srv.default
+        self.search = loc.srv.default.search  # of the server's locations
         self.steps = loc.steps
         self.handlers = loc.handlers
         self.content_handler = loc.content_handler

@@ -7,8 +7,8 @@ cdef class LocationTree:
     cdef public list names, locs, outer
     cdef public tuple regexes
 
-    @cython.locals(i=Py_ssize_t, names=list)
+    @cython.locals(i=Py_ssize_t, names=list, name=bytes)
     cpdef prefix(self, bytes uri)
 
-@cython.locals(tree=LocationTree, outcome=long, uri=bytes)
-cpdef find(CRequest r, inside)
+@cython.locals(outcome=long, uri=bytes, regexes=tuple)
+cpdef long find(CRequest r, LocationTree tree) except -1

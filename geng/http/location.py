@@ -70,15 +70,15 @@ class LocationTree:
         names = self.names
         i = bisect_right(names, uri) - 1
         while i >= 0:
-            if uri.startswith(names[i]):
+            name = names[i]
+            if uri[: len(name)] == name:
                 return self.locs[i]
             i = self.outer[i]
         return None
 
 
-def find(r: Request, inside: CoreLoc) -> int:
-    """Set r.loc to the location of r.uri inside *inside*; FOUND, REDIRECT or NONE."""
-    tree: LocationTree = inside.search
+def find(r: Request, tree: LocationTree) -> int:
+    """Set r.loc to the location of r.uri in *tree*; FOUND, REDIRECT or NONE."""
     uri = r.uri
     found = tree.exact.get(uri)
     if found is not None:
@@ -91,11 +91,12 @@ def find(r: Request, inside: CoreLoc) -> int:
             return REDIRECT
     outcome = NONE
     regexes = tree.regexes
-    found = tree.prefix(uri)
+    found = tree.prefix(uri) if tree.names else None
     if found is not None:
         r.loc = found
-        if found.search is not None:
-            outcome = find(r, found)
+        inner = found.search
+        if inner is not None:
+            outcome = find(r, inner)
             if outcome != NONE:
                 return outcome
         if found.noregex:
@@ -104,7 +105,7 @@ def find(r: Request, inside: CoreLoc) -> int:
         if match(r, uri):
             r.loc = loc
             if loc.search is not None:
-                find(r, loc)
+                find(r, loc.search)
             return FOUND
     return outcome
 

@@ -6,11 +6,18 @@ from geng.http.linked cimport Linked as CLinked
 from geng.http.request cimport Request as CRequest
 from geng.http.response cimport ResponseOut as CResponseOut
 
-cdef dict _dated
+from geng.core.clock cimport seconds
+from geng.hot.decimal cimport decimal
 
-cpdef bytes server_and_date(bytes server)
+cdef dict _LINES
+cdef long _HEAD
+cdef bytes CRLF, KEEP_ALIVE_LINE, CLOSE_LINE, CHUNKED_LINE
 
-@cython.locals(out=CResponseOut, hot=CLinked, status=long, version=long, chunked=bint, head=bytes)
+cpdef bytes server_and_date(CLinked hot)
+
+cdef add(list lines, bytes name, value)
+
+@cython.locals(out=CResponseOut, hot=CLinked, status=long, version=long, method=long, chunked=bint, head=bytes)
 cpdef output(CRequest r)
 
 @cython.locals(lines=list)

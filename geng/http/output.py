@@ -7,15 +7,17 @@ The head waits for the first bytes of the body, so that a small answer is one sy
 from __future__ import annotations
 
 from os import pread
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
 from geng.conf.convert import holds
 from geng.core import clock
+from geng.core.clock import seconds
 from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.dates import http_time
+from geng.hot.decimal import decimal
 from geng.hot.http1 import HEAD
 from geng.http.filters import ClientGone, FileSlice, Parts, Writer
 from geng.wire.http1 import STATUS_LINES as _LINES
@@ -33,16 +35,17 @@ CRLF = b"\r\n"
 CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
 READ_SIZE = 65536
 
-_dated: dict[bytes, tuple[int, bytes]] = {}  # Server line -> (time, Server and Date lines)
+# as a C integer
+_HEAD = HEAD
 
 
-def server_and_date(server: bytes) -> bytes:
+def server_and_date(hot: Linked) -> bytes:
     """The two lines that every response begins with, made once a second."""
-    second = int(time())
-    known = _dated.get(server)
-    if known is None or known[0] != second:
-        known = _dated[server] = (second, b"%sDate: %s\r\n" % (server, clock.http_time()))
-    return known[1]
+    second = seconds()
+    if hot.dated_at != second:
+        hot.dated = b"%sDate: %s\r\n" % (hot.server_line, clock.http_time())
+        hot.dated_at = second
+    return hot.dated
 
 
 def output(r: Request) -> Writer:
@@ -54,10 +57,11 @@ def output(r: Request) -> Writer:
     version = r.head.http_version
     if version == 9 or out.headless:
         return Output(r, b"")
-    if r.head.method_id == HEAD and r.method_id == HEAD:
+    method = r.method_id
+    if method == _HEAD and r.head.method_id == _HEAD:
         r.header_only = True
     chunked = False
-    if status >= 200 and status != 304 and status != 204 and r.method_id != HEAD:
+    if status >= 200 and status != 304 and status != 204 and method != _HEAD:
         if out.content_length < 0 or out.expect_trailers:
             if version < 1001:
                 r.keepalive = False
@@ -87,34 +91,37 @@ def output(r: Request) -> Writer:
 
 
 def _head(r: Request, out: Any, hot: Linked, status: int, chunked: bool) -> bytes:
-    lines = [_LINES.get(status) or status_line(status) if not out.line else status_line(status, out.line)]
+    if out.line:
+        lines = [b"HTTP/1.1 ", out.line, CRLF]
+    else:
+        lines = [_LINES.get(status) or status_line(status)]
     if out.server is None and out.date is None:
-        lines.append(server_and_date(hot.server_line))
+        lines.append(server_and_date(hot))
     else:  # an upstream's own, b"" where it had none
         if out.server is None:
             lines.append(hot.server_line)
         elif out.server:
-            lines += (b"Server: ", out.server, CRLF)
+            add(lines, b"Server: ", out.server)
         if out.date is None or out.date:
-            lines.append(b"Date: %s\r\n" % (out.date or clock.http_time()))
+            add(lines, b"Date: ", out.date or clock.http_time())
     if out.content_type:
         if out.charset:
             out.content_type += b"; charset=" + out.charset
             out.charset = b""
-        lines += (b"Content-Type: ", out.content_type, CRLF)
+        add(lines, b"Content-Type: ", out.content_type)
     if out.content_length >= 0:
-        lines.append(b"Content-Length: %d\r\n" % out.content_length)
+        add(lines, b"Content-Length: ", decimal(out.content_length))
     if out.last_modified_text and status in (200, 206, 304):
-        lines.append(b"Last-Modified: %s\r\n" % out.last_modified_text)
+        add(lines, b"Last-Modified: ", out.last_modified_text)
     elif out.last_modified >= 0:
         if status in (200, 206, 304):
-            lines.append(b"Last-Modified: %s\r\n" % http_time(out.last_modified))
+            add(lines, b"Last-Modified: ", http_time(out.last_modified))
         else:
             out.last_modified = -1
     location = out.location
     if location and hot.absolute_redirect and location[:1] == b"/":
         out.location = absolute(r, r.loc, location)
-        lines.append(b"Location: %s\r\n" % out.location)
+        add(lines, b"Location: ", out.location)
         location = b""
     if chunked:
         lines.append(CHUNKED_LINE)
@@ -123,23 +130,30 @@ def _head(r: Request, out: Any, hot: Linked, status: int, chunked: bool) -> byte
     elif r.keepalive:
         lines.append(KEEP_ALIVE_LINE)
         if hot.keepalive_header:
-            lines.append(b"Keep-Alive: timeout=%d\r\n" % hot.keepalive_header)
+            add(lines, b"Keep-Alive: timeout=", decimal(hot.keepalive_header))
     else:
         lines.append(CLOSE_LINE)
     if out.vary and hot.gzip_vary:
         lines.append(b"Vary: Accept-Encoding\r\n")
     if location:
-        lines.append(b"Location: %s\r\n" % location)
+        add(lines, b"Location: ", location)
     if out.etag:
-        lines.append(b"ETag: %s\r\n" % out.etag)
+        add(lines, b"ETag: ", out.etag)
     if out.content_encoding:
-        lines.append(b"Content-Encoding: %s\r\n" % out.content_encoding)
+        add(lines, b"Content-Encoding: ", out.content_encoding)
     if out.passed is not None:
         out.passed.write_client(lines, out.hidden)
     for name, value in out.headers:
-        lines += (name, b": ", value, CRLF)
-    lines.append(b"\r\n")
+        lines.append(name)
+        add(lines, b": ", value)
+    lines.append(CRLF)
     return b"".join(lines)
+
+
+def add(lines: list[bytes], name: bytes, value: bytes) -> None:
+    lines.append(name)
+    lines.append(value)
+    lines.append(CRLF)
 
 
 def absolute(r: Request, loc: CoreLoc, location: bytes) -> bytes:

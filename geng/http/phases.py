@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from geng.http.conf import CoreLoc, CoreSrv
     from geng.http.request import Request
 
+# as C integers
+_OK = OK
+_DONE = DONE
+_DECLINED = DECLINED
+_REDIRECT = REDIRECT
+
 Step = Callable[["Request"], int]
 """OK: go on; anything else ends the walk."""
 
@@ -143,13 +149,13 @@ def _any_of(handlers: tuple[Handler, ...], delay: int) -> Step:
 def run(r: Request) -> None:
     """Serve *r* from the server's rewrite phase to its end."""
     rc = DECLINED
-    for handler in r.srv.rewrite:
+    for handler in r.hot.server_rewrite:
         rc = handler(r)
-        if rc != DECLINED:
+        if rc != _DECLINED:
             break
     else:
         rc = find_config(r)
-    if rc != DONE:
+    if rc != _DONE:
         finalize(r, rc)
 
 
@@ -157,17 +163,17 @@ def find_config(r: Request) -> int:
     """From the search for the location to the content; as often as rewrites change the URI."""
     while True:
         r.uri_changed = False
-        r.loc = default = r.srv.default
-        found = find(r, default)
-        loc = r.loc
-        if not r.internal and loc.hot.internal:
+        hot = r.hot
+        r.loc = hot.default
+        found = find(r, hot.search)
+        hot = r.loc.hot
+        if hot.internal and not r.internal:
             return 404
-        use_location(r, loc)
-        loc = r.loc
+        enter(r, hot)
         if r.content_length_n >= 0 and body_too_large(r):
             return 413
-        if found == REDIRECT:
-            location = escape_uri(loc.prefix, 0)
+        if found == _REDIRECT:
+            location = escape_uri(r.loc.prefix, 0)
             r.out.location = location + b"?" + r.args if r.args else location
             return 301
         rc = rewrite_location(r)
@@ -190,7 +196,7 @@ def rewrite_location(r: Request) -> int | None:
     """The rewrite phase of r.loc and what follows it; None when the URI was changed and the search begins anew."""
     for handler in r.hot.rewrite:
         rc = handler(r)
-        if rc != DECLINED:
+        if rc != _DECLINED:
             return rc
     if not r.uri_changed:
         return after_rewrite(r)
@@ -206,17 +212,17 @@ def after_rewrite(r: Request) -> int:
     """Preaccess, access, precontent and content of r.loc."""
     for step in r.hot.steps:
         rc = step(r)
-        if rc != OK:
+        if rc != _OK:
             return rc
     hot = r.hot
     handler = hot.content_handler
     if handler is not None:
         rc = handler(r)
-        if rc != DECLINED:
+        if rc != _DECLINED:
             return rc
     for handler in hot.handlers:
         rc = handler(r)
-        if rc != DECLINED:
+        if rc != _DECLINED:
             return rc
     if r.uri[-1:] == b"/":
         path = r.loc.path_of(r).decode("utf-8", "surrogateescape")
@@ -228,12 +234,15 @@ def after_rewrite(r: Request) -> int:
 
 def use_location(r: Request, loc: CoreLoc) -> None:
     """Make *loc* the one that holds for *r* (ngx_http_update_location_config)."""
-    hot: Linked = loc.hot
+    enter(r, loc.hot)
+
+
+def enter(r: Request, hot: Linked) -> None:
+    """use_location(), with the location's Linked."""
     limit = hot.limit_except
     if limit is not None and not r.method_id & limit[0]:
-        loc = limit[1]
-        hot = loc.hot
-    r.loc = loc
+        hot = limit[1].hot
+    r.loc = hot.loc
     r.hot = hot
     r.log = hot.log
     if r.keepalive:

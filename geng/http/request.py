@@ -51,17 +51,13 @@ class Request:
     """
 
     # Defaults of what few requests use; what most use is set in __init__ (and typed in request.pxd).
-    valid_unparsed_uri = True
     add_uri_to_alias = False  # try_files has found the rest of an alias by a regex
-    valid_location = True  # r.uri begins with the location's name: not after `rewrite ... break`
     subrequests = MAX_SUBREQUESTS + 1
     error_page = False
     access_code = 0
     expect_tested = False
-    single_range = False
     filter_need_temporary = False
     limit_rate_after: int | None = None
-    disable_not_modified = False
     preserve_body = False
     root_tested = False
     parent: Request | None = None
@@ -83,12 +79,13 @@ class Request:
         self.vars: dict[str, bytes | None] = {}
         self.ctx: dict[Any, Any] = {}
         self.out = ResponseOut()
-        self.uri: bytes = head.uri
-        self.args: bytes = head.args
+        self.uri: bytes = head.read_uri()
+        self.args: bytes = head.read_args()
         self.start_msec: int = hc.request_start
         self.cleanups: list[Callable[[], object]] | None = None
         # -- what came in
-        self.method_name: bytes | None = None  # set where the method was changed
+        self.method_id: int = head.method_id  # geng.hot.http1.GET, HEAD, …
+        self.method_name: bytes | None = None  # set where the method was changed: set_method()
         self.content_length_n = -1
         self.chunked_body = False
         self.body: RequestBody | None = None
@@ -98,6 +95,8 @@ class Request:
         self.internal = False
         self.uri_changed = False
         self.uri_changes = MAX_URI_CHANGES + 1
+        self.valid_unparsed_uri = True
+        self.valid_location = True  # r.uri begins with the location's name: not after `rewrite ... break`
         self.captures: Any = None
         self.err_status = 0
         self.upstream: Any = None  # the exchange with an upstream that is under way or was last
@@ -111,6 +110,8 @@ class Request:
         self.keepalive = False
         self.lingering = False
         self.allow_ranges = False
+        self.single_range = False
+        self.disable_not_modified = False
         self.limit_rate: int | None = None  # None: as the location says
         self.post_action = False
         self.logged = False
@@ -129,10 +130,10 @@ class Request:
     def method(self) -> bytes:
         return self.head.method if self.method_name is None else self.method_name
 
-    @property
-    def method_id(self) -> int:
-        """geng.hot.http1.GET, HEAD, …"""
-        return self.head.method_id if self.method_name is None else METHODS.get(self.method_name, 0)
+    def set_method(self, name: bytes) -> None:
+        """Another method than the client's (X-Accel-Redirect, error pages, subrequests)."""
+        self.method_name = name
+        self.method_id = METHODS.get(name, 0)
 
     @property
     def http_version(self) -> int:

@@ -22,8 +22,6 @@ class ResponseOut:
     """
 
     # Defaults of what few responses use; what most use is set in __init__ (and typed in response.pxd).
-    expect_trailers = False
-    headless = False  # an upstream's answer had no head: neither has the client's
     override_charset: bytes | None = None  # X-Accel-Charset
     connection = b""  # the whole line's value, for "upgrade" and the like
 
@@ -42,6 +40,8 @@ class ResponseOut:
         self.date: bytes | None = None
         self.passed: ResponseHead | None = None
         self.hidden: NameSet = NOTHING_HIDDEN
+        self.headless = False  # an upstream's answer had no head: neither has the client's
+        self.expect_trailers = False
         self.chunked = False
         self.vary = False  # the answer depends on Accept-Encoding (gzip_vary)
         self.headers: list[tuple[bytes, bytes]] = []

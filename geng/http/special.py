@@ -91,7 +91,7 @@ def _send_error_page(r: Request, loc: CoreLoc, page: ErrorPage) -> int:
         if page.uri.literal is None:
             uri, _, args = uri.partition(b"?")
         if r.method_id != HEAD:
-            r.method_name = b"GET"
+            r.set_method(b"GET")
         return r.internal_redirect(uri, args)
     if uri[:1] == b"@":
         return r.named_location(uri)

@@ -53,7 +53,7 @@ def make(
     sub.uri_changes = MAX_URI_CHANGES + 1
     sub.content_length_n = r.content_length_n
     sub.chunked_body = r.chunked_body
-    sub.method_name = r.method if clone else b"GET"
+    sub.set_method(r.method if clone else b"GET")
     sub.memory = [] if memory else None
     sub.background = background
     return sub

@@ -1,7 +1,6 @@
 # What variables.py is in C: the getters that every line of an access log asks.
 from geng.http.request cimport Request as CRequest
 
-cpdef status_of(CRequest r)
 cpdef remote_user(CRequest r)
 cpdef remote_addr(CRequest r)
 cpdef request_line(CRequest r)

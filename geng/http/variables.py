@@ -17,7 +17,9 @@ from geng.conf.convert import to_bytes
 from geng.core import clock
 from geng.core.values import BadValue, parse_size
 from geng.hot.dates import http_time
+from geng.hot.decimal import decimal
 from geng.hot.uri import arg
+from geng.http.logline import status_of
 from geng.http.module import CHANGEABLE, NOCACHEABLE, PREFIX, Getter, Variable
 from geng.wire.http1 import find_value
 
@@ -223,17 +225,9 @@ def request_time(r: Request) -> bytes:
     return b"%d.%03d" % (ms // 1000, ms % 1000) if ms > 0 else b"0.000"
 
 
-def status_of(r: Request) -> bytes:
-    """$status: what the client is told, or would have been."""
-    status = r.err_status or r.out.status
-    if not status and r.head.http_version == 9:
-        status = 9
-    return b"%03d" % status
-
-
 def body_bytes_sent(r: Request) -> bytes:
     sent = r.c.sent - r.header_size
-    return b"%d" % sent if sent > 0 else b"0"
+    return decimal(sent) if sent > 0 else b"0"
 
 
 def _sent_content_type(r: Request) -> bytes | None:

@@ -210,15 +210,15 @@ class Acceptor:
         listening.accepted += 1
         pool = self.pool
         stat = pool.stat
-        stat[ACCEPTED] += 1
+        stat.add(ACCEPTED, 1)
         if self.mutex is not None:
             self._skip = pool.accept_disabled
         c = pool.get(fd)
         if c is None:
             os.close(fd)
             return False
-        stat[ACTIVE] += 1
-        stat[HANDLED] += 1
+        stat.add(ACTIVE, 1)
+        stat.add(HANDLED, 1)
         c.listening = listening
         c.start_msec = monotonic_ns() // 1_000_000
         if type(address) is tuple:

@@ -27,6 +27,7 @@ from greenlet import getcurrent
 
 from geng.errors import Abandoned, ConnectionClosed, TimedOut
 from geng.hot.connection import IOV_MAX, NEVER, WAITING, Bytes, Link, Timer
+from geng.hot.counters import Counters
 
 if TYPE_CHECKING:
     from geng.net.hub import Hub
@@ -399,7 +400,7 @@ def _write_expired(c: Connection) -> None:
 class ConnectionPool:
     """The worker_connections of one worker: client, upstream and listening ones alike.
 
-    *stat*: the counters of stub_status (ACCEPTED … WAITING), a list or any int64 view (one per worker in shared
+    *stat*: where the counters of stub_status are (ACCEPTED … WAITING), a buffer of int64 (one per worker in shared
     memory: plain additions are not atomic across processes, so each worker must write its own row).
     """
 
@@ -407,7 +408,7 @@ class ConnectionPool:
         self.hub = hub
         self.size = size
         self.log = log
-        self.stat: Any = [0] * STAT_SIZE if stat is None else stat
+        self.stat = Counters(stat, STAT_SIZE)
         self.free = size
         self.reusable: dict[Any, None] = {}  # oldest first
         self.connections: set[Connection] = set()
@@ -454,7 +455,7 @@ class ConnectionPool:
         self.connections.discard(c)
         self.free += 1
         if c.listening is not None:
-            self.stat[ACTIVE] -= 1
+            self.stat.add(ACTIVE, -1)
         timer = c.timer
         timer.deadline = NEVER
         timer.arg = None

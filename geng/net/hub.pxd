@@ -1,8 +1,8 @@
 # What hub.py is in C: types only, no code.
+from geng.hot.greenlets cimport Greenlets
 
-cdef class Hub:
-    cdef public object loop, timers, on_error, park
-    cdef public object _gevent_hub, _alarm, _keep, _main
-    cdef public list _idle
+cdef class Hub(Greenlets):
+    cdef public object loop, timers, on_error
+    cdef public object _alarm, _keep, _main
     cdef public bint _stopped
     cdef object __weakref__

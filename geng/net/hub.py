@@ -15,26 +15,22 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import getcurrent, greenlet
 
+from geng.hot.greenlets import Greenlets
 from geng.net.timers import NEVER, Timer, Timers
 
 if TYPE_CHECKING:
     from geng.net.connection import Connection
 
-IDLE_GREENLETS = 1024  # at most so many wait in the pool (some 20 KB each); more end after their work
 
-
-class Hub:
+class Hub(Greenlets):
     """The loop of this process; to be made after the fork. *on_error(exc)* hears of what escapes a function."""
 
     __slots__ = (
         "loop",
         "timers",
         "on_error",
-        "park",
-        "_gevent_hub",
-        "_idle",
         "_alarm",
         "_keep",
         "_main",
@@ -43,14 +39,10 @@ class Hub:
     )
 
     def __init__(self, on_error: Callable[[BaseException], object] | None = None) -> None:
-        self._gevent_hub = gevent.get_hub()
+        Greenlets.__init__(self, gevent.get_hub())
         self.loop = self._gevent_hub.loop
         self.on_error = on_error or self._complain
-        #: Give up this greenlet until someone switches to it; returns what they pass. The plain greenlet method:
-        #: gevent's own Hub.switch looks for a switch_out hook each time.
-        self.park: Callable[[], Any] = greenlet.switch.__get__(self._gevent_hub)
         self.timers = Timers(self._arm_alarm, on_error=self.report)
-        self._idle: list[greenlet] = []
         self._alarm = self.loop.timer(0)
         self._keep = self.loop.async_()  # an active watcher: the loop does not end for want of work
         self._keep.start(_nothing)
@@ -86,35 +78,6 @@ class Hub:
     def in_hub(self) -> bool:
         """Whether this code runs in the hub, where nothing may wait."""
         return getcurrent() is self._gevent_hub
-
-    # ---- greenlets
-
-    def spawn(self, function: Callable[..., object], *args: Any) -> None:
-        """Run function(*args) in a pooled greenlet: at once when called from the hub, else at the hub's next turn."""
-        if getcurrent() is not self._gevent_hub:
-            self.loop.run_callback(self.spawn, function, *args)
-            return
-        idle = self._idle
-        worker = idle.pop() if idle else greenlet(self._work, self._gevent_hub)
-        worker.switch(function, args)
-
-    def _work(self, function: Callable[..., object] | None, args: tuple[Any, ...] | None) -> None:
-        """The life of a pooled greenlet: do what was brought, go back to the pool, wait for more."""
-        me = getcurrent()
-        idle = self._idle
-        park = self.park
-        while True:
-            try:
-                function(*args)  # type: ignore[misc]
-            except Exception as error:
-                self.report(error)
-            except GreenletExit:
-                pass  # somebody killed this work on purpose
-            function = args = None  # nothing of a request outlives it here
-            if len(idle) >= IDLE_GREENLETS:
-                return
-            idle.append(me)
-            function, args = park()
 
     def report(self, error: BaseException) -> None:
         """Tell on_error; an error in there must not end the loop either."""

@@ -2,7 +2,8 @@
 cimport cython
 from geng.hot.connection cimport Link as CLink
 from geng.hot.http1 cimport ResponseHead as CResponseHead
-from geng.http.filters cimport Writer as CWriter
+from geng.hot.greenlets cimport current
+from geng.http.filters cimport Writer as CWriter, send_head
 from geng.http.request cimport Request as CRequest
 from geng.upstream.framing cimport Framing as CFraming
 from geng.upstream.headers cimport HeaderRules as CHeaderRules
@@ -17,6 +18,7 @@ cdef extern from "<time.h>" nogil:
     int clock_gettime(int clock, timespec* at)
 
 cdef bint PLAIN
+cdef long _AGAIN, _DONE, _ANSWERED, _FREED
 cdef timespec at[1]
 
 cdef long long _now() noexcept
@@ -36,6 +38,7 @@ cdef class Adapter:
     cpdef headed(self, Exchange u, CResponseHead head)
     cpdef framing(self, Exchange u, CResponseHead head)
 
+@cython.freelist(64)
 cdef class Exchange:
     cdef public CRequest r
     cdef public Adapter adapter
@@ -43,7 +46,7 @@ cdef class Exchange:
     cdef public CPicker picker
     cdef public CResponseHead head
     cdef public CState state
-    cdef public object conf, schema, uri, name, vars, sender, request, greenlet
+    cdef public object conf, schema, uri, name, vars, sender, request, greenlet, aim, redirect, stream
     cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted
     cdef public long long body_length, began
     cdef dict __dict__
@@ -67,3 +70,6 @@ cdef class Exchange:
 
     @cython.locals(c=CLink, state=CState, picker=CPicker, kept=bint)
     cpdef release(self, bint keepalive)
+
+@cython.locals(u=Exchange)
+cpdef exchange(CRequest r, Adapter adapter, begin)

@@ -24,15 +24,14 @@ from errno import (
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent
-
 from geng.conf.convert import holds
 from geng.errors import Abandoned, ConnectionClosed, TimedOut
+from geng.hot.greenlets import current
 from geng.hot.http1 import DONE, EARLY_HINTS, HEAD, LOCK, NEED_MORE, PATCH, POST, ResponseHead
 from geng.hot.uri import parse_unsafe_uri
 from geng.http import output
 from geng.http.body import BodyFailed, BodyStream
-from geng.http.filters import ClientGone, Writer
+from geng.http.filters import ClientGone, Writer, send_head
 from geng.http.module import DONE as ANSWERED
 from geng.http.module import ERROR as FAILURE
 from geng.net.connect import NoConnections, connect
@@ -65,6 +64,12 @@ RECEIVE = 16384
 PLAIN = __file__.endswith((".py", ".pyc"))
 
 AGAIN = -2  # the next peer is to be tried
+
+# as C integers
+_AGAIN = AGAIN
+_DONE = DONE
+_ANSWERED = ANSWERED
+_FREED = peers.OK
 
 # actions, as the error log names them
 CONNECTING = "connecting to upstream"
@@ -178,13 +183,10 @@ class Exchange:
     upstream; redirect: X-Accel-Redirect.
     """
 
-    # What few exchanges use; what most use is set in __init__ (and typed in engine.pxd).
+    # What few exchanges use; what most look at is set in __init__ (and typed in engine.pxd).
     trailers: Sequence[tuple[bytes, bytes]] = ()
-    aim: Url | None = None
-    redirect: bytes | None = None
     hints_length = 0
     chunked = False
-    stream: BodyStream | None = None
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.r = r
@@ -194,6 +196,9 @@ class Exchange:
         self.schema = adapter.schema
         self.picker: Picker = None  # type: ignore[assignment]  # until start()
         self.picked = False
+        self.aim: Url | None = None
+        self.redirect: bytes | None = None
+        self.stream: BodyStream | None = None
         self.connection: Connection | None = None
         self.head: ResponseHead | None = None
         self.uri = b""
@@ -224,11 +229,11 @@ class Exchange:
         watch = self.adapter.watches and not (r.background or r.post_action)
         try:
             if watch:
-                self.greenlet = getcurrent()
+                self.greenlet = current()
                 client.ready = False
-                client.on_read = stirred
+                client.listen(stirred)
             rc = self.start()
-            while rc == AGAIN:
+            while rc == _AGAIN:
                 rc = self.attempt()
         except Abandoned:
             rc = self.client_left()
@@ -240,7 +245,7 @@ class Exchange:
             raise
         finally:
             if watch and not client.closed:
-                client.on_read = None
+                client.listen(None)
             if self.acted:
                 r.hc.action = "sending to client"
         if self.redirect is not None:
@@ -258,7 +263,7 @@ class Exchange:
             upstream = adapter.upstream
             if upstream is None:
                 raise AssertionError("no upstream configuration")
-            self.picker = picker = upstream.start(r, self.conf)
+            self.picker = picker = upstream.picker(upstream, r, self.conf)
         else:
             rc = self.resolve(self.aim)
             if rc:
@@ -273,7 +278,7 @@ class Exchange:
         r = self.r
         found = self.adapter.upstreams.find(aim.host, aim.port, aim.no_port)
         if found is not None:
-            self.picker = found.start(r, self.conf)
+            self.picker = found.picker(found, r, self.conf)
             return 0
         host = aim.host.encode("utf-8", "surrogateescape")
         if not aim.port and not aim.unix:
@@ -348,7 +353,7 @@ class Exchange:
             return self.timed_out(SENDING)
         if data:
             head = self.adapter.parse(self, data)
-            if head.rc == DONE and head.end <= self.adapter.buffer_size:
+            if head.rc == _DONE and head.end <= self.adapter.buffer_size:
                 state.bytes_received = len(data)
                 return self.answered(c, head, data)
         return self.read_head(c, data)
@@ -554,13 +559,13 @@ class Exchange:
             r.out.headless = True
             r.keepalive = False
         framing = adapter.framing(self, head)
-        w = r.send_head()
+        w = send_head(r)
         self.header_sent = True
         if self.upgrade:
             return tunnel(self, c, w, data[head.end :])
         if r.header_only or r.post_action:
             self.release(self.keepalive and head.end == len(data))
-            return ANSWERED
+            return _ANSWERED
         state = self.state
         parts: Sequence[Any] = ()
         size = len(data) - head.end
@@ -571,7 +576,7 @@ class Exchange:
             # all of it is here, as most are: the upstream is free before the client has its answer
             self.release(not head.connection_close)
             self.finish(w, framing, parts)
-            return ANSWERED
+            return _ANSWERED
         return pass_body(self, c, w, framing, parts)
 
     def finish(self, w: Writer, framing: Framing, parts: Sequence[Any]) -> None:
@@ -599,7 +604,7 @@ class Exchange:
         self.connection = None
         self.picked = False
         kept = keepalive and self.sender is None and (self.stream is None or self.stream.done)
-        if not picker.free(picker, peers.OK, c, kept):
+        if not picker.free(picker, _FREED, c, kept):
             c.close()
 
     def drop(self) -> None:
@@ -686,7 +691,7 @@ class Exchange:
             r.log.error(f'unsafe URI "{uri.decode("utf-8", "surrogateescape")}" was detected', ctx=r.c)
             return 404
         if r.method_id != HEAD:
-            r.method_name = b"GET"
+            r.set_method(b"GET")
         return r.internal_redirect(*parsed)
 
     # ---- the log
@@ -716,19 +721,23 @@ def handler(adapter: Adapter) -> Handler:
     begin = None if type(adapter).begin is Adapter.begin else adapter.begin
 
     def handle(r: Request) -> int:
-        u = Exchange(r, adapter)
-        r.upstream = u
-        if begin is not None:
-            rc = begin(u)
-            if rc:
-                return rc
-        if r.content_length_n > 0 or r.chunked_body or r.main is not r or r.head.expect is not None:
-            rc = receive_body(r, u, adapter)
-            if rc:
-                return rc
-        return u.run()
+        return exchange(r, adapter, begin)
 
     return handle
+
+
+def exchange(r: Request, adapter: Adapter, begin: Callable[[Exchange], int] | None) -> int:
+    """Serve *r* by an upstream."""
+    r.upstream = u = Exchange(r, adapter)
+    if begin is not None:
+        rc = begin(u)
+        if rc:
+            return rc
+    if r.content_length_n > 0 or r.chunked_body or r.main is not r or r.head.expect is not None:
+        rc = receive_body(r, u, adapter)
+        if rc:
+            return rc
+    return u.run()
 
 
 def receive_body(r: Request, u: Exchange, adapter: Adapter) -> int:

@@ -5,7 +5,7 @@ from geng.http.request cimport Request as CRequest
 from geng.http.response cimport ResponseOut as CResponseOut
 
 cdef int _CONTENT_TYPE, _LAST_MODIFIED, _ETAG, _CONTENT_ENCODING, _LOCATION, _REDIRECT, _LIMIT_RATE, _BUFFERING, _CHARSET
-cdef int _SET_COOKIE, _REFRESH, _UPGRADE
+cdef int _SET_COOKIE, _REFRESH, _UPGRADE, _SERVER, _DATE
 
 cdef class HeaderRules:
     cdef public object cookie, redirect

@@ -52,6 +52,8 @@ _CHARSET = response_number(b"x-accel-charset")
 _SET_COOKIE = response_number(b"set-cookie")
 _REFRESH = response_number(b"refresh")
 _UPGRADE = response_number(b"upgrade")
+_SERVER = response_number(b"server")
+_DATE = response_number(b"date")
 
 WITH_DATE = frozenset((200, 206, 304))
 LOCATION, LAST_MODIFIED = 1, 2
@@ -100,7 +102,7 @@ class HeaderRules:
         status = head.status
         fields = 0
         out.status = status
-        out.line = head.status_line
+        out.line = head.read_status_line()
         out.content_length = -1 if head.chunked else head.content_length_n
         value = head.first(_CONTENT_TYPE)
         if value is not None and b"content-type" not in hides:
@@ -120,9 +122,9 @@ class HeaderRules:
         if value is not None and b"location" not in hides:
             fields |= self._location(r, value)
         if self.passes_server:
-            out.server = head.server or b""
+            out.server = head.first(_SERVER) or b""
         if self.passes_date:
-            out.date = head.date or b""
+            out.date = head.first(_DATE) or b""
         self.accelerate(u, head)
         out.passed = head
         out.hidden = self.hidden[fields]

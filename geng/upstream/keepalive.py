@@ -53,7 +53,8 @@ class KeepaliveCache:
             return None
         c = stack.pop()
         del self.idle[c]
-        c.on_read = c.on_timeout = c.on_drain = None
+        c.on_timeout = c.on_drain = None
+        c.listen(None)
         c.set_timeout(None)
         c.idle = False
         c.sent = 0
@@ -79,7 +80,7 @@ class KeepaliveCache:
         c.idle = True
         c.on_drain = c.on_timeout = self.close
         c.set_timeout(self.timeout)
-        c.on_read = self.stirred
+        c.listen(self.stirred)
         if c.ready:
             self.stirred(c)
         return True

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from geng.core import clock
+from geng import core
+
+
+@pytest.fixture(scope="module")
+def clock() -> ModuleType:
+    """The module as plain Python: its time can be set."""
+    spec = importlib.util.spec_from_file_location("plain_clock", Path(core.__path__[0]) / "clock.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -15,10 +29,9 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     yield monkeypatch
     monkeypatch.undo()
     time.tzset()
-    clock._second = -1
 
 
-def set_time(patch: pytest.MonkeyPatch, seconds: float, zone: str = "UTC") -> None:
+def set_time(clock: Any, patch: pytest.MonkeyPatch, seconds: float, zone: str = "UTC") -> None:
     patch.setenv("TZ", zone)
     time.tzset()
     patch.setattr(clock, "_time", lambda: seconds)
@@ -39,17 +52,25 @@ CASES = [
 
 @pytest.mark.parametrize(("seconds", "zone", "http", "log", "err", "iso", "syslog"), CASES)
 def test_strings(
-    wall: pytest.MonkeyPatch, seconds: float, zone: str, http: bytes, log: bytes, err: bytes, iso: bytes, syslog: bytes
+    clock: Any,
+    wall: pytest.MonkeyPatch,
+    seconds: float,
+    zone: str,
+    http: bytes,
+    log: bytes,
+    err: bytes,
+    iso: bytes,
+    syslog: bytes,
 ) -> None:
     for first in (clock.http_time, clock.http_log_time, clock.err_log_time, clock.iso8601, clock.syslog_time):
-        set_time(wall, seconds, zone)
+        set_time(clock, wall, seconds, zone)
         first()
         assert (clock.http_time(), clock.http_log_time(), clock.err_log_time()) == (http, log, err)
         assert (clock.iso8601(), clock.syslog_time()) == (iso, syslog)
 
 
-def test_one_object_per_second(wall: pytest.MonkeyPatch) -> None:
-    set_time(wall, 1000.0)
+def test_one_object_per_second(clock: Any, wall: pytest.MonkeyPatch) -> None:
+    set_time(clock, wall, 1000.0)
     first = clock.http_time()
     wall.setattr(clock, "_time", lambda: 1000.99)
     assert clock.http_time() is first
@@ -57,13 +78,13 @@ def test_one_object_per_second(wall: pytest.MonkeyPatch) -> None:
     assert clock.http_time() == b"Thu, 01 Jan 1970 00:16:41 GMT"
 
 
-def test_other_seconds(wall: pytest.MonkeyPatch) -> None:
-    set_time(wall, 1000.0)
+def test_other_seconds(clock: Any, wall: pytest.MonkeyPatch) -> None:
+    set_time(clock, wall, 1000.0)
     assert clock.http_time_of(1000) == clock.http_time()
     assert clock.http_time_of(0) == b"Thu, 01 Jan 1970 00:00:00 GMT"
 
 
-def test_clocks_go_on() -> None:
+def test_clocks_go_on(clock: Any) -> None:
     assert abs(clock.now() - time.time()) < 5
     assert abs(clock.seconds() - time.time()) < 5
     before = clock.msec()

@@ -28,10 +28,9 @@ def regex(pattern: str, **more: Any) -> Any:
 
 
 def searched(uri: str, *children: Any) -> tuple[int, str]:
-    inside: Any = SimpleNamespace(search=LocationTree(list(children)))
     r = Request.__new__(Request)
     r.uri, r.loc = uri.encode(), loc("none")
-    return find(r, inside), r.loc.name
+    return find(r, LocationTree(list(children))), r.loc.name
 
 
 CASES = [

@@ -117,8 +117,8 @@ def test_a_thread_wakes_the_loop(hub) -> None:
     hub.do(main)
 
 
-def test_the_pool_keeps_to_its_size(hub, monkeypatch) -> None:
-    monkeypatch.setattr("geng.net.hub.IDLE_GREENLETS", 2)
+def test_the_pool_keeps_to_its_size(hub) -> None:
+    hub.most_idle = 2
 
     def main() -> None:
         for _ in range(10):

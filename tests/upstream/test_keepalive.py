@@ -32,6 +32,9 @@ class Connection(Link):
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
+    def listen(self, handler: Any) -> None:
+        self.on_read = handler
+
     def set_timeout(self, ms: int | None) -> None:
         self.timeout = ms
 

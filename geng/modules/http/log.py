@@ -1,6 +1,6 @@
 """`access_log` and `log_format`.   nginx: ngx_http_log_module.c
 
-A format becomes one function that joins bytes; a line is one write, unless `buffer=` gathers several.
+A line is one write, unless `buffer=` gathers several.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from geng.core import clock, escape, syslog
 from geng.core.log import OpenFile
 from geng.core.values import BadValue, atoi, parse_msec, parse_sec, parse_size
 from geng.errors import Invalid, Refused
-from geng.hot.escape import append, shown
+from geng.http import logline
+from geng.http.logline import FileLog, LogLine, status_of
 from geng.http.module import Getter, Handler, Module, Phase
 from geng.http.script import Value, compile_value, split
-from geng.http.variables import body_bytes_sent, request_time, status_of
+from geng.http.variables import body_bytes_sent, request_time
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 COMBINED = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
 GZIP_BUFFER = 65536
 QUIET = 60  # seconds between two complaints about one file
-
-Line = Callable[["Request"], bytes]
 
 #: Variables that a log line takes in a form of its own, which needs no escaping: 0 bytes are shown, not "-".
 OWN: dict[str, Getter] = {
@@ -72,44 +71,43 @@ class Format:
         self.name = name
         self.parts = parts
         self.escaping = escaping
-        self._line: Line | None = None
+        self._line: LogLine | None = None
 
     def __repr__(self) -> str:
         return f"<Format {self.name}>"
 
     @property
-    def line(self) -> Line:
+    def line(self) -> LogLine:
         """Makes the line of a request, its end included."""
         if self._line is None:
             self._line = self._compile()
         return self._line
 
-    def _compile(self) -> Line:
-        names: dict[str, Any] = {"join": b"".join, "shown": shown}
-        terms: list[str] = []
+    def _compile(self) -> LogLine:
+        made: list[tuple[int, Any]] = []
         literal = b""
-        for i, part in enumerate([*self.parts, b"\n"]):
+        for part in self.parts:
             if isinstance(part, bytes):
                 literal += part
                 continue
             if literal:
-                terms.append(repr(literal))
+                made.append((logline.LITERAL, literal))
                 literal = b""
-            names[f"g{i}"], text = self._getter(part)
-            terms.append(text.format(f"g{i}(r)"))
-        terms.append(repr(literal))
-        line: Line = eval(f"lambda r: join(({', '.join(terms)},))", names)  # noqa: S307 - our own text
-        return line
+            made.append(self._variable(part))
+        made.append((logline.LITERAL, literal + b"\n"))
+        return LogLine(made)
 
-    def _getter(self, ref: Any) -> tuple[Getter, str]:
-        """What gives a variable's bytes, and how the line has them."""
+    def _variable(self, ref: Any) -> tuple[int, Any]:
+        """The kind of a variable's part, and its getter."""
         own = OWN.get(ref.name)
+        kind = logline.KINDS.get(ref.name)
         if own is not None:
-            return own, "{}"
+            return (logline.GET, own) if kind is None else (kind, own)
         if self.escaping != "default":
-            return ESCAPINGS[self.escaping](ref.get), "{}"
-        get = ref.source if ref.name in SAME and ref.set is None else ref.get
-        return get, "({} or b'-')" if ref.name in SAFE else "shown({})"
+            return logline.GET, ESCAPINGS[self.escaping](ref.get)
+        if ref.set is None and ref.name in SAME:
+            return (logline.SAFE if ref.name in SAFE else logline.SHOWN, ref.source) if kind is None else (kind, ref.source)
+        return (logline.SAFE if ref.name in SAFE else logline.SHOWN), ref.get
 
 
 class LogMain(Conf, level=Level.MAIN):
@@ -235,7 +233,7 @@ class AccessLog:
         return tested
 
     def _writer(self) -> Callable[[Request], None]:
-        line = self.format.line
+        line = self.format.line.make
         if self.syslog is not None:
             send = self.syslog.send
 
@@ -259,19 +257,7 @@ class AccessLog:
                 line(r)
 
             return nowhere
-        write = append
-
-        def to_file(r: Request) -> None:
-            data = line(r)
-            try:
-                n = write(file.fd, data)
-            except OSError as error:
-                self._complain(r, f'write() to "{file.name}" failed', error)
-                return
-            if n != len(data):
-                self._complain(r, f'write() to "{file.name}" was incomplete: {n} of {len(data)}', None)
-
-        return to_file
+        return FileLog(self.format.line, file, self._complain).write
 
     def _complain(self, r: Request, message: str, error: OSError | None) -> None:
         now = time()
@@ -290,7 +276,7 @@ class AccessLog:
                 return
             r.root_tested = True
         name = self.path(r)
-        data = self.format.line(r)
+        data = self.format.line.make(r)
         try:
             if self.cache is not None:
                 self.cache.write(name, data)

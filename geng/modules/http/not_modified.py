@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geng.hot.dates import parse_http_time
+from geng.hot.http1 import request_number
 from geng.http.filters import Writer, refuse
 from geng.http.module import Module
 
@@ -17,40 +18,44 @@ if TYPE_CHECKING:
     from geng.http.module import Filter
     from geng.http.request import Request
 
+_UNMODIFIED_SINCE = request_number(b"if-unmodified-since")
+_MATCH = request_number(b"if-match")
+_MODIFIED_SINCE = request_number(b"if-modified-since")
+_NONE_MATCH = request_number(b"if-none-match")
+
 OFF, EXACT, BEFORE = range(3)
 """if_modified_since"""
 
 
 def link(loc: CoreLoc) -> Filter:
     """Always there; most requests ask nothing of it."""
-    mode = loc.if_modified_since
-
-    def not_modified(r: Request, next: Send) -> Writer:
-        out = r.out
-        if out.status != 200 or r.main is not r or r.disable_not_modified:
-            return next(r)
-        head = r.head
-        value = head.if_unmodified_since
-        if value is not None and not unmodified(value, out.last_modified):
-            return refuse(r, 412)
-        value = head.if_match
-        if value is not None and not matches(value, out.etag):
-            return refuse(r, 412)
-        since = head.if_modified_since
-        tags = head.if_none_match
-        if since is None and tags is None:
-            return next(r)
-        if since is not None and modified(since, out.last_modified, mode):
-            return next(r)
-        if tags is not None and not matches(tags, out.etag, weak=True):
-            return next(r)
-        out.status = 304
-        out.line = out.content_type = out.content_encoding = b""
-        out.content_length = -1
-        out.remove(b"accept-ranges")
-        return next(r)
-
     return not_modified
+
+
+def not_modified(r: Request, next: Send) -> Writer:
+    out = r.out
+    if r.disable_not_modified or out.status != 200 or r.main is not r:
+        return next(r)
+    head = r.head
+    value = head.first(_UNMODIFIED_SINCE)
+    if value is not None and not unmodified(value, out.last_modified):
+        return refuse(r, 412)
+    value = head.first(_MATCH)
+    if value is not None and not matches(value, out.etag):
+        return refuse(r, 412)
+    since = head.first(_MODIFIED_SINCE)
+    tags = head.first(_NONE_MATCH)
+    if since is None and tags is None:
+        return next(r)
+    if since is not None and modified(since, out.last_modified, r.loc.if_modified_since):
+        return next(r)
+    if tags is not None and not matches(tags, out.etag, weak=True):
+        return next(r)
+    out.status = 304
+    out.line = out.content_type = out.content_encoding = b""
+    out.content_length = -1
+    out.remove(b"accept-ranges")
+    return next(r)
 
 
 def unmodified(value: bytes, last_modified: int) -> bool:

@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from geng.hot.dates import parse_http_time
+from geng.hot.http1 import request_number
 from geng.http.filters import FileSlice, Parts, Writer, refuse
 from geng.http.module import Module
 
@@ -21,6 +22,8 @@ UNLIMITED_RANGES = (1 << 31) - 1
 PART_OVERHEAD = 256  # bytes that a part's head may take, by nginx's reckoning
 SPARE = 4096
 
+_RANGE = request_number(b"range")
+
 ACCEPT_RANGES = (b"Accept-Ranges", b"bytes")
 
 Range = tuple[int, int]  # first byte, and the one after the last
@@ -34,32 +37,31 @@ class NotSatisfiable(Exception):
 
 def link(loc: CoreLoc) -> Filter | None:
     """The filter, unless `max_ranges 0`."""
-    most = loc.max_ranges
-    if most == 0:
-        return None
+    return ranged if loc.max_ranges else None
 
-    def ranged(r: Request, next: Send) -> Writer:
-        out = r.out
-        if not r.allow_ranges or out.status != 200 or out.content_length == -1 or r.http_version < 10:
-            return next(r)
-        value = r.head.range
-        if value is None or len(value) < 7 or value[:6].lower() != b"bytes=" or not if_range(r, out):
-            out.headers.append(ACCEPT_RANGES)
-            return next(r)
-        try:
-            ranges = parse(value, out.content_length, 1 if r.single_range else most)
-        except NotSatisfiable:
-            return not_satisfiable(r, out)
-        if not ranges:
-            out.headers.append(ACCEPT_RANGES)
-            return next(r)
-        out.status = 206
-        out.line = b""
-        if len(ranges) == 1:
-            return single(r, out, ranges[0], next)
-        return multiple(r, out, ranges, next)
 
-    return ranged
+def ranged(r: Request, next: Send) -> Writer:
+    if not r.allow_ranges:
+        return next(r)
+    out = r.out
+    if out.status != 200 or out.content_length == -1 or r.head.http_version < 1000:
+        return next(r)
+    value = r.head.first(_RANGE)
+    if value is None or len(value) < 7 or value[:6].lower() != b"bytes=" or not if_range(r, out):
+        out.headers.append(ACCEPT_RANGES)
+        return next(r)
+    try:
+        ranges = parse(value, out.content_length, 1 if r.single_range else r.loc.max_ranges)
+    except NotSatisfiable:
+        return not_satisfiable(r, out)
+    if not ranges:
+        out.headers.append(ACCEPT_RANGES)
+        return next(r)
+    out.status = 206
+    out.line = b""
+    if len(ranges) == 1:
+        return single(r, out, ranges[0], next)
+    return multiple(r, out, ranges, next)
 
 
 def if_range(r: Request, out: ResponseOut) -> bool:
