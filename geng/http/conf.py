@@ -429,15 +429,6 @@ class CoreLoc(Conf, level=Level.LOCATION):
             cf.warn('duplicate extension "{}", content type: "{}", previous content type: "{}"'.format(*words))
         self.types[extension] = kind
 
-    def content_type_of(self, r: Request) -> bytes:
-        """nginx: ngx_http_set_content_type"""
-        extension = r.exten
-        if extension:
-            kind = self.types.get(extension) or self.types.get(extension.lower())
-            if kind is not None:
-                return kind
-        return self.default_type_bytes
-
     @command("open_file_cache", HSL)
     def set_open_file_cache(self, cf: Cf) -> None:
         """`open_file_cache off | max=N [inactive=time]`"""

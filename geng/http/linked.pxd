@@ -2,7 +2,8 @@
 
 cdef class Linked:
     cdef public object loc, log, limit_except, limit_rate, content_handler, send_head, send_timeout
-    cdef public bytes server_line, dated
+    cdef public bytes default_type, server_line, dated
+    cdef public object types
     cdef public long long dated_at
     cdef public object default, early_read, search
     cdef public tuple rewrite, steps, handlers, log_handlers, post_read, server_rewrite

@@ -16,11 +16,11 @@ class Linked:
 
     __slots__ = (
         "absolute_redirect", "chunked_transfer_encoding", "client_max_body_size", "content_handler", "dated", "dated_at",
-        "default", "early_read", "gzip_vary",
+        "default", "default_type", "early_read", "gzip_vary",
         "handlers", "internal", "keepalive_disable", "keepalive_header", "keepalive_min_timeout", "keepalive_requests",
         "keepalive_time", "keepalive_timeout", "limit_except", "limit_rate", "lingering_close", "loc", "log",
         "log_handlers", "post_action", "post_read", "postpone_output", "rewrite", "search", "send_head", "send_timeout",
-        "server_line", "server_rewrite", "steps",
+        "server_line", "server_rewrite", "steps", "types",
     )  # fmt: skip
 
     def __init__(self, loc: CoreLoc) -> None:
@@ -53,6 +53,8 @@ class Linked:
         self.default = loc.srv.default
         self.search = loc.srv.default.search  # of the server's locations
         self.steps = loc.steps
+        self.types = loc.types
+        self.default_type = loc.default_type_bytes
         self.handlers = loc.handlers
         self.content_handler = loc.content_handler
         self.log_handlers = loc.log_handlers

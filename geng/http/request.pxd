@@ -7,6 +7,8 @@ from geng.hot.http1 cimport RequestHead as CRequestHead
 from geng.http.linked cimport Linked as CLinked
 from geng.http.response cimport ResponseOut as CResponseOut
 
+cdef int _EXPECT
+
 @cython.freelist(64)
 cdef class Request:
     cdef public object c, hc, log, main, current, srv, loc
@@ -22,3 +24,12 @@ cdef class Request:
     cdef public bint lingering, allow_ranges, post_action, logged, background, valid_unparsed_uri, valid_location
     cdef public bint single_range, disable_not_modified
     cdef dict __dict__
+
+    cpdef discard_body(self)
+    cpdef set_content_type(self)
+
+    @cython.locals(hot=CLinked)
+    cpdef bytes type_of_uri(self)
+
+    @cython.locals(out=CResponseOut)
+    cpdef respond(self, long status, bytes body=*, content_type=*)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from greenlet import getcurrent
 
 from geng.hot import uri as uris
-from geng.hot.http1 import METHODS
+from geng.hot.http1 import METHODS, request_number
 from geng.http.module import DONE, OK
 from geng.http.response import ResponseOut
 
@@ -37,6 +37,8 @@ def bind(**functions: Callable[..., Any]) -> None:
     """Fill in the functions that Request's methods of the same names call."""
     globals().update(functions)
 
+
+_EXPECT = request_number(b"expect")
 
 MAX_URI_CHANGES = 10
 MAX_SUBREQUESTS = 50
@@ -177,6 +179,8 @@ class Request:
 
     def discard_body(self) -> int:
         """The body, if any, is not wanted: read it away while answering. OK or a status."""
+        if self.content_length_n <= 0 and not self.chunked_body and self.head.first(_EXPECT) is None:
+            return OK
         return discard_body(self)
 
     # ---- what goes out
@@ -184,7 +188,17 @@ class Request:
     def set_content_type(self) -> None:
         """The type that the location's `types` gives to this URI's extension."""
         if not self.out.content_type:  # an upstream's may have come with X-Accel-Redirect
-            self.out.content_type = self.loc.content_type_of(self)
+            self.out.content_type = self.type_of_uri()
+
+    def type_of_uri(self) -> bytes:
+        """nginx: ngx_http_set_content_type"""
+        hot = self.hot
+        extension = uris.exten(self.uri)
+        if extension:
+            kind = hot.types.get(extension) or hot.types.get(extension.lower())
+            if kind is not None:
+                return kind
+        return hot.default_type
 
     def send_head(self) -> Writer:
         """Send the response's head through the location's filters; the body goes to what this returns.
@@ -200,7 +214,7 @@ class Request:
         if content_type is not None:
             out.content_type = content_type
         out.content_length = len(body)
-        writer = self.send_head()
+        writer = send_head(self)
         if body and not self.header_only:
             writer.write((body,))
         writer.end()

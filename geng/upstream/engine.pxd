@@ -47,7 +47,7 @@ cdef class Exchange:
     cdef public CResponseHead head
     cdef public CState state
     cdef public object conf, schema, uri, name, vars, sender, request, greenlet, aim, redirect, stream
-    cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted
+    cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted, chunked
     cdef public long long body_length, began
     cdef dict __dict__
 

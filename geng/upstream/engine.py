@@ -186,7 +186,6 @@ class Exchange:
     # What few exchanges use; what most look at is set in __init__ (and typed in engine.pxd).
     trailers: Sequence[tuple[bytes, bytes]] = ()
     hints_length = 0
-    chunked = False
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.r = r
@@ -196,6 +195,7 @@ class Exchange:
         self.schema = adapter.schema
         self.picker: Picker = None  # type: ignore[assignment]  # until start()
         self.picked = False
+        self.chunked = False
         self.aim: Url | None = None
         self.redirect: bytes | None = None
         self.stream: BodyStream | None = None

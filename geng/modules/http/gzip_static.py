@@ -64,7 +64,7 @@ def link(loc: CoreLoc) -> Handler | None:
         rc = r.discard_body()
         if rc != OK:
             return rc
-        r.out.content_type = loc.content_type_of(r)
+        r.out.content_type = r.type_of_uri()
         r.out.content_encoding = b"gzip"
         send_file(r, of, etag)
         return DONE

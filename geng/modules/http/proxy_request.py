@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import to_bytes
-from geng.hot.http1 import NameSet
+from geng.hot.decimal import decimal
+from geng.hot.http1 import GET, NameSet
 from geng.hot.uri import escape_uri
 
 if TYPE_CHECKING:
@@ -62,50 +63,127 @@ def replaced_uri(r: Request, uri: bytes, location: bytes) -> bytes:
     return b"%s?%s" % (path, r.args) if r.args else path
 
 
-class Code:
-    """The source of one function, with what it refers to."""
+# Kinds of the parts of a head. LITERAL: bytes. HEADER: (b"Name: ", getter), left out when the value is empty. HOST: the
+# same, with u's host in place of an empty value. LENGTH: Content-Length. CHUNKED: Transfer-Encoding. LINES: the client's
+# own lines but those in a NameSet.
+LITERAL, HEADER, HOST, LENGTH, CHUNKED, LINES = range(6)
 
-    def __init__(self, streams: bool) -> None:
+# as C integers
+_LITERAL = LITERAL
+_HEADER = HEADER
+_HOST = HOST
+_LENGTH = LENGTH
+_CHUNKED = CHUNKED
+_GET = GET
+
+
+class Assembler:
+    """What makes the head of each request of one location (and the body of proxy_set_body): `assemble(r, u)`.
+
+    *method*, *body*: getters, or None; *vars*: where requests go, None where that depends on the request (u.vars);
+    *streams*: a body may be passed on as it arrives, in chunks; *parts*: pairs of a kind and what belongs to it.
+    """
+
+    def __init__(
+        self,
+        method: Callable[[Request], bytes] | None,
+        vars: ProxyVars | None,
+        location: bytes,
+        body: Callable[[Request], bytes] | None,
+        streams: bool,
+        parts: Sequence[tuple[int, Any]],
+    ) -> None:
+        self.method = method
+        self.vars = vars
+        self.uri = vars.uri if vars is not None else b""
+        self.location = location
+        self.body = body
         self.streams = streams
-        self.lines: list[str] = []
-        self.names: dict[str, Any] = {}
-        self.literal = b""
-        self.first: list[str] | None = ["method", "b' '", "uri"]  # what the list of parts begins with
+        self.kinds = bytes(kind for kind, _ in parts)
+        self.items = tuple(item for _, item in parts)
 
-    def name(self, value: Any) -> str:
-        """A name for *value* in the function."""
-        name = f"v{len(self.names)}"
-        self.names[name] = value
-        return name
+    def __repr__(self) -> str:
+        return f"<Assembler of {len(self.items)} parts>"
 
-    def line(self, text: str, depth: int = 1) -> None:
-        self.lines.append("    " * depth + text)
+    def assemble(self, r: Request, u: Exchange) -> bytes:
+        """The head for *r*; sets u.uri, u.body_length, u.head_method and, for a stream in chunks, u.chunked."""
+        head = r.head
+        out: list[bytes] = []
+        if self.method is not None:
+            method = self.method(r)
+            u.head_method = method.upper() == b"HEAD"
+            out.append(method)
+        elif r.method_id == _GET:
+            out.append(b"GET")
+        else:
+            method = r.method_name or head.method
+            u.head_method = method == b"HEAD"
+            out.append(method)
+        out.append(b" ")
+        uri = self.target(r, u)
+        u.uri = uri
+        out.append(uri)
+        body = None
+        if self.body is not None:
+            body = self.body(r)
+            length = len(body)
+            u.body_length = length
+        else:
+            length = r.content_length_n
+            if r.chunked_body:
+                length = self.length_in_chunks(r, u)
+        kinds = self.kinds
+        items = self.items
+        for i in range(len(kinds)):
+            kind = kinds[i]
+            item = items[i]
+            if kind == _LITERAL:
+                out.append(item)
+            elif kind in (_HEADER, _HOST):
+                value = item[1](r)
+                if not value and kind == _HOST:
+                    value = u.vars.host_header if self.vars is None else self.vars.host_header
+                if value:
+                    out.append(item[0])
+                    out.append(value)
+                    out.append(b"\r\n")
+            elif kind == _LENGTH:
+                if length >= 0:
+                    out.append(b"Content-Length: ")
+                    out.append(decimal(length))
+                    out.append(b"\r\n")
+            elif kind == _CHUNKED:
+                if u.chunked:
+                    out.append(b"Transfer-Encoding: chunked\r\n")
+            else:
+                head.write_upstream(out, item)
+        out.append(b"\r\n")
+        if body is not None:
+            out.append(body)
+        return b"".join(out)
 
-    def text(self, literal: bytes) -> None:
-        """More literal bytes at this place."""
-        self.literal += literal
+    def target(self, r: Request, u: Exchange) -> bytes:
+        """The URI of the request line."""
+        uri = self.uri
+        if uri:
+            return replaced_uri(r, uri, self.location)
+        if self.vars is None:
+            uri = u.vars.uri
+            if uri:
+                return uri
+        if r.valid_unparsed_uri and not r.head.empty_path:
+            return r.head.read_target()
+        return replaced_uri(r, b"", b"")
 
-    def flush(self) -> None:
-        """Write the literal bytes gathered so far."""
-        literal, self.literal = self.literal, b""
-        if self.first is not None:
-            self.line(f"out = [{', '.join([*self.first, repr(literal)])}]")
-            self.line("put = out.append")
-            self.first = None
-        elif literal:
-            self.line(f"put({literal!r})")
-
-    def header(self, name: bytes, expression: str) -> None:
-        """A header line that is left out when its value is empty."""
-        self.flush()
-        self.line(f"value = {expression}")
-        self.line("if value:")
-        self.line(f"put({name + b': '!r} + value + b'\\r\\n')", 2)
-
-    def compile(self, name: str) -> Any:
-        source = "\n".join([f"def {name}(r, u):", *self.lines, ""])
-        exec(compile(source, f"<{name}>", "exec"), self.names)  # our own text
-        return self.names[name]
+    def length_in_chunks(self, r: Request, u: Exchange) -> int:
+        """The length of a body that came in chunks: -1 where it goes on as it comes."""
+        if self.streams and u.stream is not None:
+            u.chunked = True
+            length = -1
+        else:
+            length = r.body.length  # type: ignore[union-attr]
+        u.body_length = length
+        return length
 
 
 def assembler(
@@ -119,32 +197,31 @@ def assembler(
     pass_headers: bool,
     streams: bool,
 ) -> Assemble:
-    """The function that makes the request's head (and the body of proxy_set_body).
-
-    *version*: 10 or 11; *vars*: None where they depend on the request (u.vars); *streams*: a body may be passed on as
-    it arrives, in chunks.
-    """
-    code = Code(streams)
+    """The function that makes the request's head. *version*: 10 or 11; the others: see Assembler."""
     set_headers = [(to_bytes(name), value) for name, value in headers]
-    code.line("head = r.head")
-    _method(code, method)
-    _uri(code, vars, location)
-    code.line("u.uri = uri")
-    _body_length(code, body)
-    code.text(b" HTTP/1.%d\r\n" % (version - 10))
-    _host(code, version, vars, next((value for name, value in set_headers if name.lower() == b"host"), None))
+    host = next((value for name, value in set_headers if name.lower() == b"host"), None)
     merged = _merged(set_headers)
+    parts: list[tuple[int, Any]] = [(LITERAL, b" HTTP/1.%d\r\n" % (version - 10))]
+    parts += _host(version, vars, host)
     for name, value in merged:
-        _header(code, name, value)
-    code.flush()
+        parts += _header(name, value, streams)
     if pass_headers:
-        skipped = NameSet(name.lower() for name, _ in merged)
-        code.line(f"head.write_upstream(out, {code.name(skipped)})")
-    code.line("put(b'\\r\\n')" if body is None else "put(b'\\r\\n' + body)")
-    code.line("return join(out)")
-    code.names["join"] = b"".join
-    assemble: Assemble = code.compile("assemble")
-    return assemble
+        parts.append((LINES, NameSet(name.lower() for name, _ in merged)))
+    made = Assembler(
+        None if method is None else method.fn, vars, location, None if body is None else body.fn, streams, _joined(parts)
+    )
+    return made.assemble
+
+
+def _joined(parts: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """The same, neighbouring literals as one."""
+    made: list[tuple[int, Any]] = []
+    for kind, item in parts:
+        if kind == LITERAL and made and made[-1][0] == LITERAL:
+            made[-1] = (LITERAL, made[-1][1] + item)
+        else:
+            made.append((kind, item))
+    return made
 
 
 def _merged(set_headers: Sequence[tuple[bytes, Value]]) -> list[tuple[bytes, Value | bytes | None]]:
@@ -154,81 +231,29 @@ def _merged(set_headers: Sequence[tuple[bytes, Value]]) -> list[tuple[bytes, Val
     return merged + [(name, value) for name, value in DEFAULT_HEADERS if name.lower() not in known]
 
 
-def _method(code: Code, method: Value | None) -> None:
-    if method is None:
-        code.line("method = r.method_name or head.method")
-        code.line("if method == b'HEAD':")
-    else:
-        code.line(f"method = {code.name(method.fn)}(r)" if method.literal is None else f"method = {method.literal!r}")
-        code.line("if method.upper() == b'HEAD':")
-    code.line("u.head_method = True", 2)
+def _nothing(r: Request) -> bytes:
+    return b""
 
 
-def _uri(code: Code, vars: ProxyVars | None, location: bytes) -> None:
-    replaced = code.name(replaced_uri)
-    if vars is not None and vars.uri:
-        code.line(f"uri = {replaced}(r, {vars.uri!r}, {location!r})")
-        return
-    if vars is None:
-        code.line("uri = u.vars.uri")
-        code.line("if uri:")
-        code.line("pass", 2)
-        code.line("elif r.valid_unparsed_uri and head.valid_unparsed_uri:")
-    else:
-        code.line("if r.valid_unparsed_uri and head.valid_unparsed_uri:")
-    code.line("uri = head.unparsed_uri", 2)
-    code.line("else:")
-    code.line(f"uri = {replaced}(r, b'', b'')", 2)
-
-
-def _body_length(code: Code, body: Value | None) -> None:
-    if body is not None:
-        code.line(f"body = {code.name(body.fn)}(r)")
-        code.line("u.body_length = length = len(body)")
-        return
-    code.line("length = r.content_length_n")
-    code.line("if r.chunked_body:")
-    if code.streams:
-        code.line("if u.stream is not None:", 2)
-        code.line("u.chunked = True", 3)
-        code.line("length = -1", 3)
-        code.line("else:", 2)
-        code.line("length = r.body.length", 3)
-    else:
-        code.line("length = r.body.length", 2)
-    code.line("u.body_length = length", 2)
-
-
-def _host(code: Code, version: int, vars: ProxyVars | None, value: Value | None) -> None:
-    default = "u.vars.host_header" if vars is None else repr(vars.host_header)
+def _host(version: int, vars: ProxyVars | None, value: Value | None) -> list[tuple[int, Any]]:
     if value is None:
         if vars is None:
-            code.header(b"Host", default)
-        elif vars.host_header:
-            code.text(b"Host: %s\r\n" % vars.host_header)
-    elif value.literal:
-        code.text(b"Host: %s\r\n" % value.literal)
-    elif value.literal is None:
-        fallback = f" or {default}" if version == 11 else ""
-        code.header(b"Host", f"{code.name(value.fn)}(r){fallback}")
-    elif version == 11:
-        code.header(b"Host", default)
+            return [(HOST, (b"Host: ", _nothing))]
+        return [(LITERAL, b"Host: %s\r\n" % vars.host_header)] if vars.host_header else []
+    if value.literal:
+        return [(LITERAL, b"Host: %s\r\n" % value.literal)]
+    if value.literal is None:
+        return [(HOST if version == 11 else HEADER, (b"Host: ", value.fn))]
+    return [(HOST, (b"Host: ", _nothing))] if version == 11 else []
 
 
-def _header(code: Code, name: bytes, value: Value | bytes | None) -> None:
+def _header(name: bytes, value: Value | bytes | None, streams: bool) -> list[tuple[int, Any]]:
     if value is None:
         if name == b"Content-Length":
-            code.flush()
-            code.line("if length >= 0:")
-            code.line("put(b'Content-Length: %d\\r\\n' % length)", 2)
-        elif code.streams:
-            code.flush()
-            code.line("if u.chunked:")
-            code.line("put(b'Transfer-Encoding: chunked\\r\\n')", 2)
-    elif isinstance(value, bytes):
-        if value:
-            code.text(b"%s: %s\r\n" % (name, value))
-    elif value.literal is None:
-        code.header(name, f"{code.name(value.fn)}(r)")
-    elif value.literal:
-        code.text(b"%s: %s\r\n" % (name, value.literal))
+            return [(LENGTH, None)]
+        return [(CHUNKED, None)] if streams else []
+    if not isinstance(value, bytes):
+        if value.literal is None:
+            return [(HEADER, (name + b": ", value.fn))]
+        value = value.literal
+    return [(LITERAL, b"%s: %s\r\n" % (name, value))] if value else []

@@ -19,7 +19,7 @@ from geng.http.files import MISSING, examine
 from geng.http.location import if_context, open_nameless
 from geng.http.module import CHANGEABLE, DECLINED, WEAK, Handler, Module, Phase, Variable
 from geng.http.phases import use_location
-from geng.http.script import Regex, VariableRef, compile_regex, compile_value, split
+from geng.http.script import Regex, Value, VariableRef, compile_regex, compile_value, split
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -114,22 +114,37 @@ def _return(cf: Cf) -> Code:
     if status >= 400 and (text is None or text.literal == b""):
         return only_status
 
-    def answer(r: Request, state: State) -> int | None:
+    return Answer(status, text)
+
+
+class Answer:
+    """`return` with a text: the code of a block, and by itself the handler of a block that does nothing else."""
+
+    __slots__ = ("redirects", "status", "text")
+
+    def __init__(self, status: int, text: Value | None) -> None:
+        self.status = status
+        self.text = text
+        self.redirects = status in REDIRECTS
+
+    def __call__(self, r: Request, state: State) -> int | None:
+        return self.handle(r)
+
+    def handle(self, r: Request) -> int:
         rc = r.discard_body()
         if rc:
             return rc
-        r.out.status = status  # the text may ask for $status
-        body = text(r) if text is not None else b""
-        if status in REDIRECTS:
+        r.out.status = self.status  # the text may ask for $status
+        text = self.text
+        body: bytes = b"" if text is None else text.literal if text.literal is not None else text.fn(r)
+        if self.redirects:
             if body:
                 r.out.location = body
             else:
                 r.out.headers.append((b"Location", b""))
-            return status
+            return self.status
         r.set_content_type()
-        return r.respond(status, body)
-
-    return answer
+        return r.respond(self.status, body)
 
 
 # ---- break, set
@@ -427,6 +442,10 @@ def link_location(loc: CoreLoc) -> Handler | None:
 
 
 def _runner(codes: tuple[Code, ...], log: bool) -> Handler:
+    first = codes[0]
+    if isinstance(first, Answer):
+        return first.handle
+
     def run(r: Request) -> int:
         state = State(log)
         for code in codes:

@@ -42,7 +42,7 @@ def link(loc: CoreLoc) -> Handler:
         rc = r.discard_body()
         if rc != OK:
             return rc
-        r.out.content_type = loc.content_type_of(r)
+        r.out.content_type = r.type_of_uri()
         send_file(r, of, etag)
         return DONE
 

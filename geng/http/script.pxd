@@ -1,0 +1,14 @@
+# What script.py is in C: types only, no code.
+from geng.http.request cimport Request as CRequest
+
+cdef class VariableRef:
+    cdef public object flags, get, name, set, source
+
+cdef class Value:
+    cdef public object fn, literal, parts, text
+
+cdef class Regex:
+    cdef public object pattern, search
+    cdef public list names
+
+    cpdef exec(self, CRequest r, bytes subject)
