@@ -74,4 +74,4 @@ def configure_arguments() -> list[str]:
 
     words = [f"--with-http_{name}_module" for name in OPTIONAL_MODULES.split() if works(name)]
     words += [f"--without-http_{name}_module" for name in DEFAULT_MODULES.split() if not works(name)]
-    return [*words, "--without-http-cache"]
+    return words

@@ -6,6 +6,7 @@ nginx: ngx_file.c (ngx_create_temp_file, ngx_create_hashed_filename)
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 _next = 0
@@ -20,10 +21,19 @@ class TempFile:
     def __init__(self, path: Any, *, persistent: bool = False, mode: int = 0o600) -> None:
         """*path*: a geng.conf.convert.Path. Raises OSError."""
         self.size = 0
-        self.fd, self.name = _create(path.name, path.levels, mode)
+        self.fd, self.name = _create(lambda: _name(path.name, path.levels), mode)
         self.persistent = persistent
         if not persistent:
             os.unlink(self.name)
+
+    @classmethod
+    def beside(cls, name: str) -> TempFile:
+        """A persistent one, `name.0000000001`, that shall become the file *name*. Raises OSError."""
+        made = cls.__new__(cls)
+        made.size = 0
+        made.fd, made.name = _create(lambda: f"{name}.{_number()}", 0o600)
+        made.persistent = True
+        return made
 
     def __repr__(self) -> str:
         return f"<TempFile fd {self.fd} {self.size} bytes>"
@@ -54,9 +64,9 @@ class TempFile:
             os.unlink(self.name)
 
 
-def _create(folder: str, levels: tuple[int, ...], mode: int) -> tuple[int, str]:
+def _create(make_name: Callable[[], str], mode: int) -> tuple[int, str]:
     for attempt in range(COLLISIONS):
-        name = _name(folder, levels)
+        name = make_name()
         try:
             return _open(name, mode), name
         except FileExistsError:
@@ -74,11 +84,15 @@ def _open(name: str, mode: int) -> int:
         return os.open(name, flags, mode)
 
 
-def _name(folder: str, levels: tuple[int, ...]) -> str:
-    """`folder/4/23/0000000234` for levels 1 and 2: the last digits, from the end."""
+def _number() -> str:
     global _next
     _next = (_next + 1) % 10_000_000_000
-    number = f"{_next:010d}"
+    return f"{_next:010d}"
+
+
+def _name(folder: str, levels: tuple[int, ...]) -> str:
+    """`folder/4/23/0000000234` for levels 1 and 2: the last digits, from the end."""
+    number = _number()
     parts = [folder]
     end = len(number)
     for level in levels:

@@ -30,6 +30,7 @@ from geng.net.listen import BindFailed, Listening
 
 if TYPE_CHECKING:
     from geng.conf.convert import Path
+    from geng.upstream.cache_zone import CacheZone
 
 TRIES = 5
 TRY_AGAIN = 0.5  # seconds
@@ -74,6 +75,7 @@ class Cycle:
         self.log = Log()
         self.files = OpenFiles()
         self.paths: list[Path] = []
+        self.caches: list[CacheZone] = []
         self.zones = Zones()
         self.http: Any = None
         self.hostname = hostname()

@@ -33,6 +33,7 @@ from geng.conf.convert import (
 from geng.conf.directive import Conf, Level, directive
 from geng.conf.tables import HTTP, LOC, SRV
 from geng.errors import Invalid
+from geng.upstream import cache_conf
 from geng.upstream.address import BadAddress, ipv4
 
 if TYPE_CHECKING:
@@ -77,21 +78,25 @@ NEXT_UPSTREAM = {
 
 # proxy_ignore_headers
 IGNORE_REDIRECT = 0x2
-IGNORE_EXPIRES = 0x4
+IGNORE_XA_EXPIRES = 0x4
 IGNORE_LIMIT_RATE = 0x8
 IGNORE_BUFFERING = 0x10
 IGNORE_CHARSET = 0x20
+IGNORE_EXPIRES = 0x40
+IGNORE_CACHE_CONTROL = 0x80
+IGNORE_SET_COOKIE = 0x100
+IGNORE_VARY = 0x200
 
 IGNORE_HEADERS = {
     "X-Accel-Redirect": IGNORE_REDIRECT,
-    "X-Accel-Expires": IGNORE_EXPIRES,
+    "X-Accel-Expires": IGNORE_XA_EXPIRES,
     "X-Accel-Limit-Rate": IGNORE_LIMIT_RATE,
     "X-Accel-Buffering": IGNORE_BUFFERING,
     "X-Accel-Charset": IGNORE_CHARSET,
-    "Expires": 0x40,
-    "Cache-Control": 0x80,
-    "Set-Cookie": 0x100,
-    "Vary": 0x200,
+    "Expires": IGNORE_EXPIRES,
+    "Cache-Control": IGNORE_CACHE_CONTROL,
+    "Set-Cookie": IGNORE_SET_COOKIE,
+    "Vary": IGNORE_VARY,
 }
 
 
@@ -241,6 +246,27 @@ class UpstreamConf(Conf):
     hide_header: Iterable[str]
     ignore_headers: int
 
+    cache: bool
+    cache_zone: Any
+    cache_value: Any
+    cache_key: Any
+    cache_bypass: tuple[Any, ...]
+    no_cache: tuple[Any, ...]
+    cache_valid: tuple[tuple[int, int], ...]
+    cache_min_uses: int
+    cache_max_range_offset: int
+    cache_use_stale: int
+    cache_methods: int
+    cache_lock: bool
+    cache_lock_timeout: int
+    cache_lock_age: int
+    cache_revalidate: bool
+    cache_convert_head: bool
+    cache_background_update: bool
+    store: bool
+    store_value: Any
+    store_access: int
+
     # what a protocol without the directive does
     change_buffering = True
     pass_early_hints = False
@@ -248,9 +274,15 @@ class UpstreamConf(Conf):
 
     def __init_subclass__(
         cls, level: Level = Level.LOCATION, prefix: str = "", only: Iterable[str] = (), without: Iterable[str] = (),
-        **kwargs: Any,
+        caches: bool = False, **kwargs: Any,
     ) -> None:  # fmt: skip
+        """*caches*: the protocol's responses may be cached and stored."""
         cls.prefix = prefix or cls.prefix
+        if caches:
+            cache_conf.declare(cls, prefix, NEXT_UPSTREAM)
+        elif prefix:
+            for attr, default in cache_conf.WITHOUT.items():
+                setattr(cls, attr, default)
         wanted = (tuple(only) or tuple(TABLE)) if prefix else ()
         for attr in TABLE if prefix else ():
             convert, default, repeat = TABLE[attr]
@@ -264,6 +296,8 @@ class UpstreamConf(Conf):
         """The rules that cross fields.   nginx: ngx_http_proxy_merge_loc_conf"""
         if "buffers" in self.fields:
             self._check_buffers()
+        if "cache" in self.fields:
+            cache_conf.check(self, cf, OFF, ERROR, NOLIVE)
         if self.next_upstream & OFF:
             self.next_upstream = OFF
         if self.temp_path is None and "temp_path" in self.fields:

@@ -30,7 +30,7 @@ cdef class Adapter:
     cdef public CHeaderRules rules
     cdef public Py_ssize_t receive, buffer_size
     cdef public long read_timeout, tries
-    cdef public bint watches, buffering
+    cdef public bint watches, buffering, cached, stores
     cdef dict __dict__
 
     cpdef create_request(self, Exchange u)
@@ -46,8 +46,8 @@ cdef class Exchange:
     cdef public CPicker picker
     cdef public CResponseHead head
     cdef public CState state
-    cdef public object conf, schema, uri, name, vars, sender, request, greenlet, aim, redirect, stream
-    cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted, chunked
+    cdef public object conf, schema, uri, name, vars, sender, request, greenlet, aim, redirect, stream, access
+    cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted, chunked, as_get
     cdef public long long body_length, began
     cdef dict __dict__
 
@@ -63,8 +63,11 @@ cdef class Exchange:
     @cython.locals(state=CState, adapter=Adapter, status=long)
     cpdef long answered(self, CLink c, CResponseHead head, bytes data) except -99
 
-    @cython.locals(r=CRequest, adapter=Adapter, framing=CFraming, w=CWriter, state=CState, size=Py_ssize_t)
+    @cython.locals(r=CRequest, adapter=Adapter, framing=CFraming, w=CWriter)
     cpdef long respond(self, CLink c, CResponseHead head, bytes data) except -99
+
+    @cython.locals(r=CRequest, state=CState, size=Py_ssize_t)
+    cpdef long pass_response(self, CLink c, CResponseHead head, bytes data, CFraming framing, CWriter w) except -99
 
     cpdef finish(self, CWriter w, CFraming framing, parts)
 

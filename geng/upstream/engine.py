@@ -31,20 +31,22 @@ from geng.hot.http1 import DONE, EARLY_HINTS, HEAD, LOCK, NEED_MORE, PATCH, POST
 from geng.hot.uri import parse_unsafe_uri
 from geng.http import output
 from geng.http.body import BodyFailed, BodyStream
-from geng.http.filters import ClientGone, Writer, send_head
+from geng.http.filters import DISCARD, ClientGone, Writer, send_head
 from geng.http.module import DONE as ANSWERED
 from geng.http.module import ERROR as FAILURE
 from geng.net.connect import NoConnections, connect
 from geng.net.resolver import ResolveFailed
+from geng.upstream import caching, peers
 from geng.upstream import conf as ft
-from geng.upstream import peers
 from geng.upstream.address import address_of
+from geng.upstream.cache_rules import judge
 from geng.upstream.headers import HeaderRules
 from geng.upstream.peers import NoLivePeers, Picker
 from geng.upstream.pipe import pass_body
 from geng.upstream.round_robin import resolved
 from geng.upstream.sender import Sender
 from geng.upstream.state import UpstreamState, separator
+from geng.upstream.storing import StoreKeeper, Storing
 from geng.upstream.tunnel import tunnel
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from geng.http.request import Request
     from geng.net.connection import Connection
     from geng.upstream.address import Url
+    from geng.upstream.cache_access import CacheAccess
+    from geng.upstream.cache_zone import CacheZone
     from geng.upstream.conf import UpstreamConf
     from geng.upstream.framing import Framing
     from geng.upstream.upstream import Upstream, Upstreams
@@ -124,7 +128,10 @@ class Adapter:
         self.buffer_size = conf.buffer_size
         self.read_timeout = conf.read_timeout
         self.tries = conf.next_upstream_tries
-        self.watches = not conf.ignore_client_abort
+        self.watches = not conf.ignore_client_abort and not conf.store
+        self.cached = conf.cache
+        self.caches: dict[str, CacheZone] = {}  # by name, for a zone that a variable chooses
+        self.stores = conf.store
         self.buffering: bool = conf.buffering
 
     def begin(self, u: Exchange) -> int:
@@ -145,6 +152,14 @@ class Adapter:
 
     def parse(self, u: Exchange, data: bytes) -> ResponseHead:
         """Begin to read a response's head."""
+        raise NotImplementedError
+
+    def parse_stored(self, u: Exchange, data: bytes) -> ResponseHead:
+        """Read the head of a response that comes from the cache."""
+        return self.parse(u, data)
+
+    def cache_key(self, u: Exchange) -> bytes:
+        """The key of a response in the cache, where no directive gives one."""
         raise NotImplementedError
 
     def headed(self, u: Exchange, head: ResponseHead) -> None:
@@ -186,6 +201,8 @@ class Exchange:
     # What few exchanges use; what most look at is set in __init__ (and typed in engine.pxd).
     trailers: Sequence[tuple[bytes, bytes]] = ()
     hints_length = 0
+    cache_status: bytes | None = None
+    cached = False  # the response comes from the cache
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.r = r
@@ -199,6 +216,8 @@ class Exchange:
         self.aim: Url | None = None
         self.redirect: bytes | None = None
         self.stream: BodyStream | None = None
+        self.access: CacheAccess | None = None
+        self.as_get = False  # a HEAD that is asked as a GET, so that the response can be cached
         self.connection: Connection | None = None
         self.head: ResponseHead | None = None
         self.uri = b""
@@ -227,6 +246,11 @@ class Exchange:
         r = self.r
         client = r.c
         watch = self.adapter.watches and not (r.background or r.post_action)
+        if self.adapter.cached:
+            rc = caching.begin(self)
+            if rc != caching.GO_ON:
+                return self.from_cache(rc)
+            watch = watch and self.access is None
         try:
             if watch:
                 self.greenlet = current()
@@ -248,9 +272,17 @@ class Exchange:
                 client.listen(None)
             if self.acted:
                 r.hc.action = "sending to client"
+        if self.access is not None:
+            caching.finish(self, rc)
         if self.redirect is not None:
             return self.go_elsewhere(self.redirect)
         return rc
+
+    def from_cache(self, rc: int) -> int:
+        """The cache had the answer: a verdict."""
+        if self.access is not None:
+            self.access.release()
+        return rc if self.redirect is None else self.go_elsewhere(self.redirect)
 
     def start(self) -> int:
         """Up to the picker; AGAIN, or a status."""
@@ -498,6 +530,8 @@ class Exchange:
         state.header_time = _now() - state.start
         adapter = self.adapter
         adapter.headed(self, head)
+        if self.access is not None:
+            judge(self.access, head, self.conf.ignore_headers)
         if status >= 300:
             rc = self.test_next(status)
             if rc:
@@ -517,12 +551,16 @@ class Exchange:
         """Whether a response of this status lets the next peer be tried: its verdict, or 0."""
         reason = NEXT_BY_STATUS.get(status)
         if reason is None:
+            if status == 304 and self.cache_status == caching.EXPIRED and self.conf.cache_revalidate:
+                self.release(self.keepalive)
+                return caching.revalidated(self)
             return 0
         conf = self.conf
         mask = reason | ft.NON_IDEMPOTENT if self.is_unsafe() else reason
-        if conf.next_upstream & mask != mask or self.picker.tries <= 1 or self.stream is not None:
-            return 0
-        if self.is_late():
+        if conf.next_upstream & mask != mask or self.picker.tries <= 1 or self.stream is not None or self.is_late():
+            if self.access is not None and self.cache_status == caching.EXPIRED and conf.cache_use_stale & reason:
+                self.release(self.keepalive)
+                return caching.send_stale(self)
             return 0
         return self.next(reason)
 
@@ -546,6 +584,7 @@ class Exchange:
             for value in head.getall(b"www-authenticate"):
                 self.r.out.add(b"WWW-Authenticate", value)
         self.release(self.keepalive)
+        caching.intercepted(self, status)
         return status
 
     # ---- the response
@@ -561,8 +600,19 @@ class Exchange:
         framing = adapter.framing(self, head)
         w = send_head(r)
         self.header_sent = True
+        if self.access is not None:
+            return caching.respond(self, c, head, data, framing, w)
+        return self.pass_response(c, head, data, framing, w)
+
+    def pass_response(self, c: Connection, head: ResponseHead, data: bytes, framing: Framing, w: Writer) -> int:
+        """The response behind the head: to the client as it comes, and nowhere else."""
+        r = self.r
         if self.upgrade:
             return tunnel(self, c, w, data[head.end :])
+        if self.adapter.stores and self.buffering and not r.post_action:
+            keeper = StoreKeeper.begin(self, head)
+            if keeper is not None:
+                return Storing(self, c, DISCARD if r.header_only else w, framing, keeper).take(head, data)
         if r.header_only or r.post_action:
             self.release(self.keepalive and head.end == len(data))
             return _ANSWERED
@@ -641,6 +691,8 @@ class Exchange:
         mask = reason | ft.NON_IDEMPOTENT if self.is_unsafe() else reason
         allowed = self.conf.next_upstream
         if picker.tries == 0 or allowed & mask != mask or (self.request_sent and self.stream is not None) or self.is_late():
+            if self.access is not None and caching.stale_for(self, reason):
+                return caching.send_stale(self)
             return status
         self.head = None
         self.keepalive = False

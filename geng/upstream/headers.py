@@ -138,6 +138,21 @@ class HeaderRules:
         if self.force_ranges:
             r.allow_ranges = True
             r.single_range = True
+        if u.access is not None:
+            self._cacheable(u, head)
+
+    def _cacheable(self, u: Exchange, head: ResponseHead) -> None:
+        """A response that is cached, or will be, can be asked for in part."""
+        r = u.r
+        if u.cached and self.force_ranges:
+            r.single_range = False
+        if u.access is None or not (u.cached or u.access.cacheable):
+            return
+        r.disable_not_modified = not u.access.cacheable
+        if not self.force_ranges and head.get(b"accept-ranges") is not None:
+            r.out.remove(b"accept-ranges")
+            r.allow_ranges = True
+            r.single_range = not u.cached
 
     def _location(self, r: Request, value: bytes) -> int:
         """LOCATION when it became out.location, which may be made absolute; 0 when the line passes as it is."""

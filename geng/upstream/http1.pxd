@@ -5,7 +5,7 @@ from geng.http.request cimport Request as CRequest
 from geng.upstream.engine cimport Adapter, Exchange
 
 cdef class Http1Adapter(Adapter):
-    cdef public object assemble
+    cdef public object assemble, assemble_cached
     cdef public bint pass_body, keep_trailers
     cdef public long version
 

@@ -33,6 +33,7 @@ class Http1Adapter(Adapter):
     ) -> None:
         Adapter.__init__(self, loc, conf, schema)
         self.assemble = assemble
+        self.assemble_cached = assemble  # where the response shall be cached
         self.pass_body = pass_body
         self.version = version
         self.keep_trailers: bool = conf.pass_trailers
@@ -43,7 +44,10 @@ class Http1Adapter(Adapter):
 
     def create_request(self, u: Exchange) -> Sequence[Any]:
         r = u.r
-        head = self.assemble(r, u)
+        if u.access is not None and u.access.cacheable:
+            head = self.assemble_cached(r, u)
+        else:
+            head = self.assemble(r, u)
         body = r.body
         if body is None or not body.length or not self.pass_body or u.stream is not None:
             return (head,)

@@ -13,7 +13,7 @@ from geng.errors import Invalid, Refused
 from geng.http.conf import CoreLoc
 from geng.http.module import CHANGEABLE, NOCACHEABLE, Module, Variable
 from geng.http.script import Value, compile_regex, compile_value, count_variables
-from geng.modules.http.proxy_request import ProxyVars, assembler
+from geng.modules.http.proxy_request import CACHE_HEADERS, ProxyVars, assembler, target_uri
 from geng.modules.http.proxy_rewrite import (
     CookieFlags,
     Rule,
@@ -26,6 +26,7 @@ from geng.modules.http.proxy_rewrite import (
 )
 from geng.modules.http.upstream import upstreams
 from geng.upstream.address import BadAddress, Url, parse_url
+from geng.upstream.cache_conf import CachePaths
 from geng.upstream.conf import HSL, UpstreamConf
 from geng.upstream.engine import Exchange, handler
 from geng.upstream.headers import HeaderRules
@@ -103,7 +104,11 @@ def rule_of(cf: Cf, pattern: str, replacement: str, *, caseless: bool = False, d
     return domain_rule(compile_value(cf, pattern.removeprefix(".")), compile_value(cf, replacement.removeprefix(".")))
 
 
-class ProxyConf(UpstreamConf, prefix="proxy"):
+class ProxyCaches(CachePaths, prefix="proxy"):
+    """What proxy_cache_path declares."""
+
+
+class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
     """What one location says about proxying. Times in ms, sizes in bytes."""
 
     default_hide = (
@@ -236,13 +241,14 @@ class ProxyConf(UpstreamConf, prefix="proxy"):
         if self.http_version == 20:
             raise Invalid('"proxy_http_version 2" is not supported by geng yet')
         self.all_upstreams = upstreams(cf)
+        self.all_caches = cf.confs[ProxyCaches].caches
 
 
 class ProxyAdapter(Http1Adapter):
     """One location's way to its HTTP upstream."""
 
     def __init__(self, loc: CoreLoc, conf: ProxyConf, target: Target) -> None:
-        assemble = assembler(
+        parts: dict[str, Any] = dict(
             version=conf.http_version,
             method=conf.method,
             vars=target.vars,
@@ -252,6 +258,7 @@ class ProxyAdapter(Http1Adapter):
             pass_headers=conf.pass_request_headers,
             streams=conf.pass_request_body and conf.set_body is None and not conf.request_buffering,
         )
+        assemble = assembler(**parts)
         Http1Adapter.__init__(
             self, loc, conf, b"http://", assemble, conf.pass_request_body and conf.set_body is None, conf.http_version
         )
@@ -266,6 +273,16 @@ class ProxyAdapter(Http1Adapter):
         self.upstreams = conf.all_upstreams
         self.vars = target.vars
         self.value = target.value
+        self.location = target.location
+        self.caches = conf.all_caches
+        if conf.cache:
+            self.assemble_cached = assembler(**parts, defaults=CACHE_HEADERS)
+
+    def cache_key(self, u: Exchange) -> bytes:
+        """Schema, host and URI of the request as the upstream sees it.   nginx: ngx_http_proxy_create_key"""
+        vars = u.vars or self.vars
+        assert vars is not None
+        return u.schema + vars.host_header + target_uri(u.r, vars, self.location, u.vars is not None)
 
 
 class VariableProxyAdapter(ProxyAdapter):
@@ -345,7 +362,7 @@ def internal_chunked(r: Request) -> bytes | None:
 
 module = Module(
     name="http_proxy",
-    confs=(ProxyConf,),
+    confs=(ProxyCaches, ProxyConf),
     variables=(
         Variable("proxy_host", proxy_host, CHANGEABLE | NOCACHEABLE),
         Variable("proxy_port", proxy_port, CHANGEABLE | NOCACHEABLE),

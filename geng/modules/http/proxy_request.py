@@ -15,6 +15,7 @@ from geng.conf.convert import to_bytes
 from geng.hot.decimal import decimal
 from geng.hot.http1 import GET, NameSet
 from geng.hot.uri import escape_uri
+from geng.upstream import caching
 
 if TYPE_CHECKING:
     from geng.http.request import Request
@@ -32,6 +33,19 @@ DEFAULT_HEADERS: tuple[tuple[bytes, bytes | None], ...] = (
     (b"Keep-Alive", b""),
     (b"Expect", b""),
     (b"Upgrade", b""),
+)
+
+Default = tuple[bytes, "bytes | None | Callable[[Request], bytes | None]"]
+
+#: The same for a response that shall be cached: the whole of it is asked for, or whether the one that is there is good.
+CACHE_HEADERS: tuple[Default, ...] = (
+    *DEFAULT_HEADERS,
+    (b"If-Modified-Since", caching.last_modified_of),
+    (b"If-Unmodified-Since", b""),
+    (b"If-None-Match", caching.etag_of),
+    (b"If-Match", b""),
+    (b"Range", b""),
+    (b"If-Range", b""),
 )
 
 Assemble = Callable[["Request", "Exchange"], bytes]
@@ -113,7 +127,7 @@ class Assembler:
             method = self.method(r)
             u.head_method = method.upper() == b"HEAD"
             out.append(method)
-        elif r.method_id == _GET:
+        elif r.method_id == _GET or u.as_get:
             out.append(b"GET")
         else:
             method = r.method_name or head.method
@@ -196,11 +210,14 @@ def assembler(
     body: Value | None,
     pass_headers: bool,
     streams: bool,
+    defaults: Sequence[Default] = DEFAULT_HEADERS,
 ) -> Assemble:
-    """The function that makes the request's head. *version*: 10 or 11; the others: see Assembler."""
+    """The function that makes the request's head. *version*: 10 or 11; *defaults*: lines it has unless *headers* says
+    otherwise; the others: see Assembler.
+    """
     set_headers = [(to_bytes(name), value) for name, value in headers]
     host = next((value for name, value in set_headers if name.lower() == b"host"), None)
-    merged = _merged(set_headers)
+    merged = _merged(set_headers, defaults)
     parts: list[tuple[int, Any]] = [(LITERAL, b" HTTP/1.%d\r\n" % (version - 10))]
     parts += _host(version, vars, host)
     for name, value in merged:
@@ -211,6 +228,15 @@ def assembler(
         None if method is None else method.fn, vars, location, None if body is None else body.fn, streams, _joined(parts)
     )
     return made.assemble
+
+
+def target_uri(r: Request, vars: ProxyVars, location: bytes, variable: bool) -> bytes:
+    """The URI that a request to *vars* has; *variable*: they came from proxy_pass with variables."""
+    if vars.uri:
+        return vars.uri if variable else replaced_uri(r, vars.uri, location)
+    if r.valid_unparsed_uri and not r.head.empty_path:
+        return r.head.read_target()
+    return replaced_uri(r, b"", b"")
 
 
 def _joined(parts: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
@@ -224,11 +250,11 @@ def _joined(parts: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
     return made
 
 
-def _merged(set_headers: Sequence[tuple[bytes, Value]]) -> list[tuple[bytes, Value | bytes | None]]:
+def _merged(set_headers: Sequence[tuple[bytes, Value]], defaults: Sequence[Default]) -> list[tuple[bytes, Any]]:
     """What was set, but Host, and the defaults of what was not."""
-    merged: list[tuple[bytes, Value | bytes | None]] = [h for h in set_headers if h[0].lower() != b"host"]
+    merged: list[tuple[bytes, Any]] = [h for h in set_headers if h[0].lower() != b"host"]
     known = {name.lower() for name, _ in merged}
-    return merged + [(name, value) for name, value in DEFAULT_HEADERS if name.lower() not in known]
+    return merged + [(name, value) for name, value in defaults if name.lower() not in known]
 
 
 def _nothing(r: Request) -> bytes:
@@ -247,12 +273,14 @@ def _host(version: int, vars: ProxyVars | None, value: Value | None) -> list[tup
     return [(HOST, (b"Host: ", _nothing))] if version == 11 else []
 
 
-def _header(name: bytes, value: Value | bytes | None, streams: bool) -> list[tuple[int, Any]]:
+def _header(name: bytes, value: Any, streams: bool) -> list[tuple[int, Any]]:
     if value is None:
         if name == b"Content-Length":
             return [(LENGTH, None)]
         return [(CHUNKED, None)] if streams else []
     if not isinstance(value, bytes):
+        if not hasattr(value, "literal"):  # a getter
+            return [(HEADER, (name + b": ", value))]
         if value.literal is None:
             return [(HEADER, (name + b": ", value.fn))]
         value = value.literal

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from geng.http.module import NOCACHEABLE, PREFIX, Getter, Module, Variable
+from geng.upstream import caching
 from geng.upstream.state import UpstreamState
 from geng.wire.http1 import find_set_cookie
 
@@ -100,6 +101,9 @@ module = Module(
         Variable("upstream_response_length", over_states(lambda s: b"%d" % s.response_length), NOCACHEABLE),
         Variable("upstream_bytes_received", over_states(lambda s: b"%d" % s.bytes_received), NOCACHEABLE),
         Variable("upstream_bytes_sent", over_states(lambda s: b"%d" % s.bytes_sent), NOCACHEABLE),
+        Variable("upstream_cache_status", caching.status_of, NOCACHEABLE),
+        Variable("upstream_cache_last_modified", caching.last_modified_of, NOCACHEABLE),
+        Variable("upstream_cache_etag", caching.etag_of, NOCACHEABLE),
         Variable("upstream_http_", flags=NOCACHEABLE | PREFIX, prefix_get=http),
         Variable("upstream_trailer_", flags=NOCACHEABLE | PREFIX, prefix_get=trailer),
         Variable("upstream_cookie_", flags=NOCACHEABLE | PREFIX, prefix_get=cookie),
