@@ -26,7 +26,10 @@ class SubrequestsCycle(GengError):
 def make(
     r: Request, uri: bytes, args: bytes = b"", *, memory: bool = False, background: bool = False, clone: bool = False
 ) -> Request:
-    """A subrequest of *r*, not started. *clone*: with r's method and body. Raises SubrequestsCycle."""
+    """A subrequest of *r*, not started. *clone*: r once more, in its location; run it with that one's content handler.
+
+    Raises SubrequestsCycle.
+    """
     main = r.main
     if main.subrequests <= 1 or r.depth >= main.subrequests:
         shown = uri.decode("utf-8", "surrogateescape")
@@ -53,7 +56,14 @@ def make(
     sub.uri_changes = MAX_URI_CHANGES + 1
     sub.content_length_n = r.content_length_n
     sub.chunked_body = r.chunked_body
-    sub.set_method(r.method if clone else b"GET")
+    if clone:
+        sub.set_method(r.method)
+        sub.loc, sub.hot, sub.log = r.loc, r.hot, r.log
+        sub.valid_location = r.valid_location
+        sub.captures = r.captures
+        sub.valid_unparsed_uri = r.valid_unparsed_uri
+    else:
+        sub.set_method(b"GET")
     sub.memory = [] if memory else None
     sub.background = background
     return sub
@@ -89,14 +99,14 @@ def end(sub: Request) -> None:
         sub.cleanups = None
 
 
-def start_background(sub: Request) -> None:
-    """Serve *sub* in a greenlet of its own; the main request does not end before it."""
+def start_background(sub: Request, handler: Handler | None = None) -> None:
+    """Serve *sub* in a greenlet of its own, as run() does; the main request does not end before it."""
     main = sub.main
     main.backgrounds += 1
 
     def work() -> None:
         try:
-            run(sub)
+            run(sub, handler)
         finally:
             main.backgrounds -= 1
             waiting = main.waits_for_backgrounds

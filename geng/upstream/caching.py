@@ -163,7 +163,7 @@ def update_in_background(r: Request, access: CacheAccess) -> None:
     except subrequest.SubrequestsCycle:
         return
     sub.header_only = True
-    subrequest.start_background(sub)
+    subrequest.start_background(sub, r.hot.content_handler)
 
 
 # ---- from the cache
