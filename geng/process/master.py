@@ -32,6 +32,7 @@ SIGNALS = {
 OLD_PID = ".oldbin"
 FATAL = 2
 SETTLE = 0.1  # seconds that new workers get before the old ones are told to leave
+MANAGER, LOADER = -1, -2  # in the place of a worker's id: the processes of caches
 KILL_AFTER = 1.0  # seconds that workers get to stop at TERM
 
 
@@ -46,6 +47,11 @@ class Child:
     respawn: bool = True
     exiting: bool = False
     detached: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return {MANAGER: "cache manager process", LOADER: "cache loader process"}.get(self.id, "worker process")
 
 
 class Master:
@@ -142,8 +148,25 @@ class Master:
         gc.freeze()
         for id in range(cycle.core.processes):
             self._spawn(cycle, id)
+        if cycle.caches:
+            self._spawn_cache(cycle, MANAGER)
+            if any(cache.cold for cache in cycle.caches):
+                self._spawn_cache(cycle, LOADER)
+
+    def _spawn_cache(self, cycle: Cycle, kind: int) -> None:
+        """The cache manager, or the cache loader, which is not started again."""
+        pid = os.fork()
+        if pid == 0:
+            from geng.process.cache_processes import CacheProcess, run
+
+            run(cycle, CacheProcess.manage if kind == MANAGER else CacheProcess.load)
+        self.children[pid] = child = Child(pid, kind, -1, cycle, respawn=kind == MANAGER)
+        self.log.notice(f"start {child.name} {pid}")
 
     def _spawn(self, cycle: Cycle, id: int) -> None:
+        if id == MANAGER:
+            self._spawn_cache(cycle, id)
+            return
         row = self._free_row()
         self.cycle.stat_rows = max(self.cycle.stat_rows, row + 1)
         pid = os.fork()
@@ -174,16 +197,17 @@ class Master:
             self._binary_ended(pid, status)
             return
         child = self.children.pop(pid, None)
+        name = child.name if child is not None else "unknown process"
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             core = " (core dumped)" if os.WCOREDUMP(status) else ""
-            self.log.alert(f"worker process {pid} exited on signal {-code}{core}")
+            self.log.alert(f"{name} {pid} exited on signal {-code}{core}")
         else:
-            self.log.notice(f"worker process {pid} exited with code {code}")
-        if child is None or child.exiting or self.quitting or self.terminating or self.no_accept:
+            self.log.notice(f"{name} {pid} exited with code {code}")
+        if child is None or not child.respawn or child.exiting or self.quitting or self.terminating or self.no_accept:
             return
         if code == FATAL:
-            self.log.alert(f"worker process {pid} exited with fatal code {code} and cannot be respawned")
+            self.log.alert(f"{name} {pid} exited with fatal code {code} and cannot be respawned")
             return
         self._spawn(child.cycle, child.id)
 

@@ -29,9 +29,10 @@ MAX_LEVELS = 3
 SIZE, ENTRIES, COLD, LOADING, WATERMARK = range(RESERVED, RESERVED + 5)
 START = RESERVED + 8
 
-# Words of an entry. KEY: two words, the MD5. ERROR: a status that is cached without a file, until VALID.
-KEY, _, USES, COUNT, EXISTS, UPDATING, LOCK_TIME, ERROR, VALID, UNIQ, BLOCKS, EXPIRE, BODY_START = range(13)
-WORDS = 13
+# Words of an entry. KEY: two words, the MD5. ERROR: a status that is cached without a file, until VALID. EXPIRE: seconds
+# since 1970; USED, LOCK_TIME: ms of clock.msec().
+KEY, _, USES, COUNT, EXISTS, UPDATING, LOCK_TIME, ERROR, VALID, UNIQ, BLOCKS, EXPIRE, USED, BODY_START = range(14)
+WORDS = 14
 
 
 @dataclass(slots=True)
@@ -100,6 +101,12 @@ class CacheZone:
         most = self.parameters.max_size
         self.max_blocks = most if most == NO_LIMIT else most // self.block
 
+    @property
+    def cold(self) -> bool:
+        """Whether files may be there that the zone does not know, and nobody looks for them."""
+        slots = self.zone.slots
+        return bool(slots[COLD]) and not slots[LOADING]
+
     # ---- files
 
     def file_name(self, key: bytes) -> str:
@@ -129,13 +136,14 @@ class CacheZone:
             self._forget(at)
 
         with self.zone.lock:
-            at, new = self.table.find(key, lambda i: -1 if slots[i + COUNT] else slots[i + EXPIRE], gone=make_room)
+            at, new = self.table.find(key, lambda i: -1 if slots[i + COUNT] else slots[i + USED], gone=make_room)
             if at:
                 if new:
                     put_key(slots, at, key)
                     slots[ENTRIES] += 1
                 slots[at + USES] += 1
                 slots[at + COUNT] += 1
+                slots[at + USED] = clock.msec()
                 slots[at + EXPIRE] = clock.seconds() + self.parameters.inactive
             else:
                 slots[WATERMARK] = slots[ENTRIES]
@@ -194,7 +202,7 @@ class CacheZone:
         oldest: list[tuple[int, int]] | None = None
         while done < limit and self.too_large():
             if oldest is None:
-                oldest = sorted(((slots[at + EXPIRE], at) for at in self.table.entries()), reverse=True)
+                oldest = sorted(((slots[at + USED], at) for at in self.table.entries()), reverse=True)
             if not oldest:
                 break
             done += self._evict(oldest.pop()[1], NO_LIMIT)
