@@ -639,7 +639,6 @@ def test_pipelined_request_waits(server: Any, backend: Any) -> None:
         ("proxy_bind 127.0.0.1 solid;", 'invalid parameter "solid"'),
         ("proxy_cookie_path maybe;", 'invalid parameter "maybe"'),
         ("proxy_cookie_domain off; proxy_cookie_domain a b;", '"proxy_cookie_domain" directive is duplicate'),
-        ("proxy_cache one;", "is not supported by geng yet"),
     ],
 )
 def test_refused(configtest: Any, text: str, message: str) -> None:
