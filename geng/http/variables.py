@@ -48,7 +48,8 @@ def request_uri(r: Request) -> bytes | None:
 
 
 def uri(r: Request) -> bytes | None:
-    return r.uri or None
+    """Empty, not missing, for a path that is refused after its request line was understood."""
+    return r.uri or (b"" if r.head.method and getattr(r.head, "complex_uri", False) else None)
 
 
 def referer(r: Request) -> bytes | None:

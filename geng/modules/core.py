@@ -44,7 +44,7 @@ class CoreConf(Conf, level=Level.MAIN):
     pid: str = directive("pid", MAIN, string, default="logs/nginx.pid")
     lock_file: str = directive("lock_file", MAIN, string, default="logs/nginx.lock")
     working_directory: str = directive("working_directory", MAIN, string, default="")
-    rlimit_nofile: int = directive("worker_rlimit_nofile", MAIN, num, default=0)
+    rlimit_nofile: int = directive("worker_rlimit_nofile", MAIN, num, default=-1)
     rlimit_core: int = directive("worker_rlimit_core", MAIN, off, default=-1)
     shutdown_timeout: int = directive("worker_shutdown_timeout", MAIN, msec, default=0)
     server_product: str = directive("server_product", MAIN, product, default=PRODUCT)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geng.net.connection import Connection, Logger
 
 BACKLOG = 511  # NGX_LISTEN_BACKLOG on Linux
+SO_PROTOCOL = getattr(socket, "SO_PROTOCOL", 38)
 
 
 class BindFailed(ConfigError):
@@ -52,7 +53,9 @@ class Listening:
     """One listening socket. *handler*(c) is called in the hub for each accepted connection.
 
     *data* is what the protocol keeps with it (its port with the virtual servers); *worker* the only worker that
-    accepts from it (a reuseport socket), None for all.
+    accepts from it (a reuseport socket), None for all. *inherited*: it came from the old binary; *reused*: it was open
+    before this configuration; *beside*: the old configuration's socket on this address is of another protocol, and both
+    are open for a while.
     """
 
     __slots__ = (
@@ -65,6 +68,8 @@ class Listening:
         "text",
         "wildcard",
         "inherited",
+        "reused",
+        "beside",
         "worker",
         "listens",
         "accepted",
@@ -87,6 +92,8 @@ class Listening:
         self.text = sa.text(sockaddr)
         self.wildcard = sa.is_wildcard(sockaddr)
         self.inherited = False
+        self.reused = False
+        self.beside = False
         self.worker: int | None = None
         self.listens = False
         self.accepted = 0
@@ -144,7 +151,7 @@ class Listening:
         wanted = []
         if self.kind != socket.SOCK_DGRAM or not test:
             wanted.append(("SO_REUSEADDR", socket.SOL_SOCKET, socket.SO_REUSEADDR, 1))
-        if options.reuseport and not test:
+        if (options.reuseport or self.beside) and not test:
             wanted.append(("SO_REUSEPORT", socket.SOL_SOCKET, socket.SO_REUSEPORT, 1))
         if family == socket.AF_INET6:
             wanted.append(("IPV6_V6ONLY", socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(options.ipv6only)))
@@ -182,12 +189,32 @@ class Listening:
         sock = socket.socket(fileno=fd)
         sock.setblocking(False)
         address = sock.getsockname()
-        self = cls(address, ListenOptions(reuseport=bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))))
+        reuseport = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
+        protocol = sock.getsockopt(socket.SOL_SOCKET, SO_PROTOCOL) if sock.type == socket.SOCK_STREAM else 0
+        self = cls(address, ListenOptions(reuseport=reuseport, protocol=0 if protocol == socket.IPPROTO_TCP else protocol))
         self.kind = sock.type
         self.sock = sock
         self.inherited = True
         self.listens = self.kind == socket.SOCK_STREAM
         return self
+
+    def take_over(self, old: Listening, log: Logger) -> None:
+        """Have the socket that *old* has on the same address.   nginx: ngx_init_cycle, ngx_open_listening_sockets"""
+        if old.sock is None:
+            raise ValueError(f"{old.text} is not open")
+        self.beside = old.options.protocol != self.options.protocol
+        if self.beside or (self.options.reuseport and not old.options.reuseport):
+            # or the other sockets that shall be opened on this address could not be
+            try:
+                old.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            except OSError as error:
+                log.alert(f"setsockopt(SO_REUSEPORT) {self.text} failed, ignored", err=error.errno)
+        if self.beside:
+            return
+        self.sock, self.listens = old.sock, old.listens
+        self.inherited, self.reused = old.inherited, True
+        if isinstance(self.sockaddr, tuple) and self.sockaddr[1] == 0:
+            self.sockaddr, self.text, self.addr_text = old.sockaddr, old.text, old.addr_text
 
     def configure(self, log: Logger) -> None:
         """Set the options that may change with a new configuration; a failure is logged and ignored, as in nginx."""
@@ -213,7 +240,7 @@ class Listening:
                 sock.listen(options.backlog)
             except OSError as error:
                 log.alert(f"listen() to {self.text}, backlog {options.backlog} failed, ignored", err=error.errno)
-        if self.listens and isinstance(self.sockaddr, tuple) and (options.deferred or self.inherited):
+        if self.listens and isinstance(self.sockaddr, tuple) and (options.deferred or self.reused):
             # Last, as in nginx. One second, because nobody can tell how long a connection has waited already.
             value = int(options.deferred)
             self._configure(log, sock, f"TCP_DEFER_ACCEPT, {value}", "for ", tcp, socket.TCP_DEFER_ACCEPT, value)
@@ -226,11 +253,17 @@ class Listening:
         except OSError as error:
             log.alert(f"setsockopt({what}) {word}{self.text} failed, ignored", err=error.errno)
 
-    def close(self, unlink: bool = False) -> None:
-        """Close the descriptor; *unlink*: remove a unix socket's file too (only the last process to leave does)."""
-        if self.sock is None:
+    def close(self) -> None:
+        """Close the descriptor."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+    def remove(self, log: Logger) -> None:
+        """Remove a unix socket's file; only for the last process that listens there."""
+        if isinstance(self.sockaddr, tuple):
             return
-        self.sock.close()
-        self.sock = None
-        if unlink and not isinstance(self.sockaddr, tuple):
+        try:
             os.unlink(self.sockaddr)
+        except OSError as error:
+            log.emerg(f"unlink() {self.text.removeprefix('unix:')} failed", err=error.errno)

@@ -201,7 +201,7 @@ class Resolver:
         self.valid = valid
         self.kinds = [kind for kind, wanted in ((A, ipv4), (AAAA, ipv6)) if wanted]
         self._nodes: dict[tuple[str, str], Node] = {}  # the longest unused first
-        self._turn = 0
+        self._turn = -1
 
     def __repr__(self) -> str:
         pending = sum(1 for node in self._nodes.values() if node.pending)
@@ -214,9 +214,10 @@ class Resolver:
         return [_with_port(address.sockaddr, port) for address in self.lookup(name, ms).addresses]
 
     def lookup(self, name: str, ms: float) -> Answer:
-        """The addresses of *name* (port 0)."""
-        node = self._follow("name", name, ms)
-        return Answer(tuple(Address(address) for address in _rotated(node)), node.valid)
+        """The addresses of *name* (port 0); in the answer's order for who had to wait for it, then rotated."""
+        node, fresh = self._follow("name", name, ms)
+        addresses = [address for family in _families(node) for address in family] if fresh else _rotated(node)
+        return Answer(tuple(Address(address) for address in addresses), node.valid)
 
     def lookup_service(self, name: str, service: str, ms: float, failed: list[ResolveFailed] | None = None) -> Answer:
         """The addresses of *service* (`http` means `_http._tcp`) of *name*: by priority, by weight at random.
@@ -224,7 +225,7 @@ class Resolver:
         Targets that have no address are left out; *failed* gets what was wrong with them.
         """
         prefix = service if "." in service else f"_{service}._tcp"
-        node = self._follow("srv", f"{prefix}.{name.removesuffix('.')}", ms)
+        node, _ = self._follow("srv", f"{prefix}.{name.removesuffix('.')}", ms)
         for target in node.services:  # all at once; they are waited for one by one
             self._node("name", target.name)
         found: list[tuple[Service, list[SockAddr]]] = []
@@ -264,18 +265,19 @@ class Resolver:
             if server.udp is not None:
                 server.udp.close()
 
-    def _follow(self, what: str, name: str, ms: float) -> Node:
-        """The node at the end of the CNAMEs that begin at *name*."""
+    def _follow(self, what: str, name: str, ms: float) -> tuple[Node, bool]:
+        """The node at the end of the CNAMEs that begin at *name*; whether its answer came just now."""
         asked = name = name.removesuffix(".").lower()
         end = time() + ms / 1000
         for _ in range(MAX_RECURSION + 1):
             node = self._node(what, name)
-            if node.pending:
+            fresh = node.pending
+            if fresh:
                 self._wait(node, max((end - time()) * 1000, 0), asked)
             if node.code:
                 raise ResolveFailed(asked, node.code, node.valid)
             if not node.cname:
-                return node
+                return node, fresh
             name = node.cname
         raise ResolveFailed(asked, NXDOMAIN, self._retry_at())
 
@@ -485,7 +487,7 @@ class Resolver:
             node.ipv4 = addresses
         else:
             node.ipv6 = addresses
-        node.cname = cname or node.cname
+        node.cname = cname  # of two answers the second one's counts, as in nginx
         if not all(question.answered for question in node.questions):
             return
         if node.ipv4 or node.ipv6:
@@ -599,11 +601,15 @@ def _with_port(address: SockAddr, port: int) -> SockAddr:
     return (address[0], port, *address[2:])
 
 
+def _families(node: Node) -> tuple[list[SockAddr], list[SockAddr]]:
+    """The IPv4 and the IPv6 addresses, as they were in the answers."""
+    return [(host, 0) for host in node.ipv4], [(host, 0, 0, 0) for host in node.ipv6]
+
+
 def _rotated(node: Node) -> list[SockAddr]:
     """All addresses, beginning at a random one of each family.   nginx: ngx_resolver_export"""
-    families = ([(host, 0) for host in node.ipv4], [(host, 0, 0, 0) for host in node.ipv6])
     result: list[SockAddr] = []
-    for family in families:
+    for family in _families(node):
         start = randrange(len(family)) if family else 0
         result += family[start:] + family[:start]
     start = randrange(len(result))

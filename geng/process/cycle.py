@@ -5,6 +5,7 @@ nginx: ngx_cycle.c (ngx_init_cycle)
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -19,7 +20,7 @@ from geng.conf.convert import to_bytes
 from geng.conf.directive import commands_of
 from geng.conf.source import Sources
 from geng.conf.tables import MAIN
-from geng.core.log import Log, OpenFiles, errno_text, parse_target
+from geng.core.log import Log, OpenFiles, errno_text, parse_target, say
 from geng.core.zone import RESERVED, Zone, Zones
 from geng.errors import ConfigError, Invalid
 from geng.modules import main_confs
@@ -36,6 +37,7 @@ TRIES = 5
 TRY_AGAIN = 0.5  # seconds
 STAT_ROW = 8  # counters of a worker (geng.net.connection.STAT_SIZE)
 MAX_WORKERS = 1024
+UNLIMITED = -1  # worker_rlimit_nofile is not given
 INHERITED = "NGINX"  # the environment variable with the descriptors of listening sockets
 
 
@@ -111,6 +113,8 @@ class Cycle:
             cf.walk(self.sources.parameter(options.directives), MAIN, confs)
         cf.walk(self.sources.main(conf), MAIN, confs)
         cf.file = ""
+        if options.test and not options.quiet:
+            say(f"the configuration file {conf} syntax is ok")
         try:
             for cls in classes:
                 confs[cls].resolve(cf)
@@ -118,8 +122,8 @@ class Cycle:
             raise ConfigError(str(invalid)) from None
         if not confs[EventsBlock].seen:
             raise ConfigError('no "events" section in configuration')
-        self._check_limits()
         if self.http is not None:
+            self._check_connections(len(self.http.listenings))
             self.listenings = self._with_clones(self.http.listenings)
 
     def _tell(self, level: str, message: str) -> None:
@@ -140,11 +144,18 @@ class Cycle:
         log.add(parse_target(cf.args, self.files, cf.path, lookup, self.log))
         return log
 
+    def _check_connections(self, listening: int) -> None:
+        connections = self.events.connections
+        if connections < listening + 1:  # one more, for the channel to the master
+            raise ConfigError(f"{connections} worker_connections are not enough for {listening} listening sockets")
+
     def _check_limits(self) -> None:
+        """nginx: ngx_event_module_init"""
+        connections, own = self.events.connections, self.core.rlimit_nofile
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        limit = max(limit, self.core.rlimit_nofile)
-        if limit != resource.RLIM_INFINITY and self.events.connections > limit:
-            self._tell("warn", f"{self.events.connections} worker_connections exceed open file resource limit: {limit}")
+        if limit != resource.RLIM_INFINITY and connections > limit and (own == UNLIMITED or connections > own):
+            limit = limit if own == UNLIMITED else own
+            self._tell("warn", f"{connections} worker_connections exceed open file resource limit: {limit}")
 
     def _with_clones(self, listenings: list[Listening]) -> list[Listening]:
         """A socket for each worker where `reuseport` says so."""
@@ -161,10 +172,16 @@ class Cycle:
     def open(self, old: Cycle | None, inherited: list[Listening]) -> None:
         """Make folders, open logs, zones and sockets; raises ConfigError, and then the old cycle is as it was."""
         test = self.options.test
-        self._make_paths()
-        if self.log.file is None:
-            self.log.add_default(self.files.get(self.options.log_path()))
+        if test:
+            self._try_pid()
+        if old is not None and old.core.lock_file != self.core.lock_file:
+            self._tell("emerg", '"lock_file" could not be changed, ignored')
         try:
+            if old is not None and old.pid_path != self.pid_path:
+                self.write_pid()
+            self._make_paths()
+            if self.log.file is None:
+                self.log.add_default(self.files.get(self.options.log_path()))
             self.files.open()
             self.zones.create(old.zones if old is not None else None)
             if not test:
@@ -173,6 +190,7 @@ class Cycle:
         except ConfigError:
             self._undo(old)
             raise
+        self._check_limits()
 
     def _make_paths(self) -> None:
         uid = self.core.uid
@@ -214,21 +232,31 @@ class Cycle:
         for listening in self.listenings:
             for other in there:
                 if _same(listening, other):
-                    there.remove(other)
-                    _take_over(listening, other, self._log())
+                    listening.take_over(other, self.first_log)
+                    if not listening.beside:
+                        there.remove(other)
                     break
-        for attempt in range(TRIES):
+        for _ in range(TRIES):
             failed = self._try_sockets()
             if not failed:
                 break
-            if attempt < TRIES - 1:
-                self._tell("notice", "try again to bind() after 500ms")
-                time.sleep(TRY_AGAIN)
+            self._tell("notice", "try again to bind() after 500ms")
+            time.sleep(TRY_AGAIN)
         else:
             raise ConfigError("still could not bind()")
         for listening in self.listenings:
-            if listening.sock is not None:
-                listening.configure(self._log())
+            if listening.sock is not None and not self.options.test:
+                listening.configure(self.first_log)
+        if old is None:
+            for other in there:
+                self._let_go(other)
+
+    def _let_go(self, unused: Listening) -> None:
+        """Close a socket that no server listens on any more."""
+        unused.close()
+        if not isinstance(unused.sockaddr, tuple):
+            self._tell("warn", f"deleting socket {unused.text.removeprefix('unix:')}")
+            unused.remove(self.first_log)
 
     def _try_sockets(self) -> bool:
         failed = False
@@ -244,14 +272,14 @@ class Cycle:
                 failed = True
         return failed
 
-    def _log(self) -> Log:
-        return self.first_log
-
     def _undo(self, old: Cycle | None) -> None:
         kept = {id(listening.sock) for listening in old.listenings} if old is not None else set()
         for listening in self.listenings:
             if listening.sock is not None and id(listening.sock) not in kept:
                 listening.close()
+        if old is not None and old.pid_path != self.pid_path:
+            with contextlib.suppress(OSError):  # it may be what could not be made
+                os.unlink(self.pid_path)
         self.files.close()
 
     def close_unused(self, new: Cycle) -> None:
@@ -259,8 +287,17 @@ class Cycle:
         kept = {id(listening.sock) for listening in new.listenings}
         for listening in self.listenings:
             if listening.sock is not None and id(listening.sock) not in kept:
-                listening.close(unlink=True)
+                new._let_go(listening)
         self.files.close()
+
+    def close_sockets(self, new_binary: bool, old_binary: bool) -> None:
+        """The master leaves. Unix sockets stay for the new binary, or for the old one that gave them to this one."""
+        for listening in self.listenings:
+            if listening.sock is None:
+                continue
+            listening.close()
+            if not new_binary and not (listening.inherited and old_binary):
+                listening.remove(self.log)
 
     # ---- the pid file
 
@@ -268,9 +305,17 @@ class Cycle:
     def pid_path(self) -> str:
         return self.options.full(self.core.pid)
 
-    def write_pid(self, name: str = "") -> None:
+    def _try_pid(self) -> None:
+        """`-t`: whether the pid file could be written."""
+        name = self.pid_path
+        try:
+            os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        except OSError as error:
+            raise ConfigError(f'open() "{name}" failed{errno_text(error.errno)}') from None
+
+    def write_pid(self) -> None:
         """Write this process's number; raises ConfigError."""
-        name = name or self.pid_path
+        name = self.pid_path
         try:
             with open(name, "w", encoding="ascii") as file:
                 file.write(f"{os.getpid()}\n")
@@ -301,22 +346,7 @@ def _give_folder(name: str, uid: int) -> None:
 
 
 def _same(new: Listening, old: Listening) -> bool:
-    return (
-        old.sock is not None
-        and new.kind == old.kind
-        and _text(new.sockaddr) == _text(old.sockaddr)
-        and new.options.reuseport == old.options.reuseport
-    )
-
-
-def _text(sockaddr: Any) -> str:
-    return sa.text(sockaddr)
-
-
-def _take_over(new: Listening, old: Listening, log: Log) -> None:
-    new.sock, new.listens, new.inherited = old.sock, old.listens, True
-    if isinstance(new.sockaddr, tuple) and new.sockaddr[1] == 0:
-        new.sockaddr, new.text, new.addr_text = old.sockaddr, old.text, old.addr_text
+    return old.sock is not None and new.kind == old.kind and sa.text(new.sockaddr) == sa.text(old.sockaddr)
 
 
 def inherited_listenings(log: Log) -> list[Listening]:
@@ -326,13 +356,18 @@ def inherited_listenings(log: Log) -> list[Listening]:
         return []
     log.notice(f'using inherited sockets from "{text}"')
     found = []
-    for word in re.split(r"[:;]", text):
-        if not word:
-            continue
+    *words, last = re.split(r"[:;]", text)
+    for word in words:
+        if not word.isdigit():
+            rest = "environment variable, ignoring the rest of the variable"
+            log.emerg(f'invalid socket number "{word}" in {INHERITED} {rest}')
+            return found
         try:
             found.append(Listening.inherit(int(word)))
-        except (ValueError, OSError):
-            log.emerg(f'invalid socket number "{word}" in {INHERITED} environment variable, ignoring')
+        except OSError as error:
+            log.crit(f"getsockname() of the inherited socket #{word} failed", err=error.errno)
+    if last:
+        log.emerg(f'invalid socket number "{last}" in {INHERITED} environment variable, ignoring')
     return found
 
 

@@ -18,7 +18,8 @@ from geng.core.log import Log
 from geng.net.accept import AcceptMutex, Acceptor
 from geng.net.connection import ConnectionPool
 from geng.net.hub import Hub, describe
-from geng.process.cycle import STAT_ROW
+from geng.process import environment, title
+from geng.process.cycle import STAT_ROW, UNLIMITED
 
 if TYPE_CHECKING:
     from geng.process.cycle import Cycle
@@ -78,12 +79,13 @@ class Worker:
     def become(self) -> None:
         """Give up privileges and set limits; raises FatalStart."""
         core = self.cycle.core
+        environment.apply(core.environment)
         try:
-            if core.priority:
+            if core.priority and not self.single:
                 os.setpriority(os.PRIO_PROCESS, 0, core.priority)
         except OSError as error:
             self.log.alert(f"setpriority({core.priority}) failed", err=error.errno)
-        if core.rlimit_nofile:
+        if core.rlimit_nofile != UNLIMITED:
             self._limit("RLIMIT_NOFILE", resource.RLIMIT_NOFILE, core.rlimit_nofile)
         if core.rlimit_core >= 0:
             self._limit("RLIMIT_CORE", resource.RLIMIT_CORE, core.rlimit_core)
@@ -166,6 +168,7 @@ class Worker:
             return
         self.exiting = True
         self.log.notice("gracefully shutting down")
+        title.show("worker process is shutting down")
         timeout = self.cycle.core.shutdown_timeout
         if timeout:
             self.hub.after(timeout, self._close_all)

@@ -103,7 +103,7 @@ def test_ipv6only(log) -> None:
         listening.close()
 
 
-def test_unix_socket(tmp_path) -> None:
+def test_unix_socket(tmp_path, log) -> None:
     path = str(tmp_path / "s")
     listening = Listening(path)
     listening.open()
@@ -115,8 +115,11 @@ def test_unix_socket(tmp_path) -> None:
         Listening(path).open()
     os.unlink(path)
     listening.open()
-    listening.close(unlink=True)
-    assert not os.path.exists(path)
+    listening.close()
+    listening.remove(log)
+    assert not os.path.exists(path) and log.lines == []
+    listening.remove(log)
+    assert log.lines == [f"emerg: unlink() {path} failed ({ENOENT})"]
 
 
 def test_inherited_socket(listening) -> None:
