@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from geng.core.log import first_log, say, write_stderr
+from geng.core.log import INFO, NOTICE, first_log, say, write_stderr
 from geng.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ WITH_VALUE = {
 }
 
 
+PROGRAM = "geng"
+
+
 class BadOption(Exception):
     """A command line that nginx refuses; str() is its message."""
 
@@ -38,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         return 1
     if shown:
-        return show(shown, options)
+        show(shown)
+        if not options.test:
+            return 0
     try:
         return run(options)
     except KeyboardInterrupt:
@@ -49,7 +55,7 @@ def parse(words: Sequence[str]) -> tuple[str, Options]:
     """Which of `?hvV` were given, and the rest; raises BadOption."""
     from geng.process.cycle import Options
 
-    options = Options(argv=command())
+    options = Options(argv=command(), shown_argv=[PROGRAM, *words], parent=os.getppid())
     shown = ""
     rest = iter(words)
     for word in rest:
@@ -68,7 +74,7 @@ def parse(words: Sequence[str]) -> tuple[str, Options]:
             elif letter in WITH_VALUE:
                 field, what = WITH_VALUE[letter]
                 value = letters or next(rest, None)
-                if not value:
+                if value is None:
                     raise BadOption(f'option "-{letter}" requires {what}')
                 if letter == "s" and value not in SIGNALS:
                     raise BadOption(f'invalid option: "-s {value}"')
@@ -87,7 +93,7 @@ def command() -> list[str]:
     return [sys.executable, program, *sys.argv[1:]]
 
 
-def show(shown: str, options: Options) -> int:
+def show(shown: str) -> None:
     """-v, -V, -h."""
     from geng.cli import version
 
@@ -97,20 +103,20 @@ def show(shown: str, options: Options) -> int:
     if "V" in shown:
         text += version.details()
     write_stderr(text.encode())
-    return 0
 
 
 def run(options: Options) -> int:
     """Everything but showing versions."""
     from geng.process import cycle as cycles
 
-    log = first_log(options.log_path())
-    if options.signal:
+    log = first_log(options.log_path(), INFO if options.test else NOTICE)
+    if options.signal and not options.test:
         return send_signal(options, log)
     try:
         cycle = cycles.make(options, log)
     except ConfigError as error:
-        log.log(error.level, str(error))
+        if not isinstance(error, cycles.Reported):
+            log.log(error.level, str(error))
         if options.test:
             say(f"configuration file {options.full(options.conf)} test failed")
         return 1
@@ -126,7 +132,6 @@ def tested(options: Options, cycle: Cycle) -> int:
     """-t and -T went well."""
     name = options.full(options.conf)
     if not options.quiet:
-        say(f"the configuration file {name} syntax is ok")
         say(f"configuration file {name} test is successful")
     if options.dump:
         sys.stdout.flush()
@@ -138,35 +143,41 @@ def tested(options: Options, cycle: Cycle) -> int:
 
 def start(options: Options, cycle: Cycle, log: Log) -> int:
     """Become the server."""
-    from geng.process import master
+    from geng.process import master, title
+    from geng.process.cycle import INHERITED
 
     core = cycle.core
+    _introduce(cycle.log)
+    inherited = INHERITED in os.environ
     try:
-        if core.daemon and not os.environ.get("NGINX"):
+        if core.daemon and not inherited:
+            options.parent = os.getpid()
             daemonize()
-        elif core.daemon:
-            pass  # the new binary of an upgrade is a daemon's child already
+        options.daemonized = core.daemon or inherited
         cycle.write_pid()
     except ConfigError as error:
-        log.log(error.level, str(error))
+        cycle.log.log(error.level, str(error))
         return 1
-    log.to_stderr = False
-    try:
-        if core.daemon:
-            cycle.log.redirect_stderr()
-    except OSError as error:
-        cycle.log.alert("dup2(STDERR) failed", err=error.errno)
-    cycle.log.notice(f'using the "{cycle.events.use}" event method')
-    cycle.log.notice(product_line())
+    log.to_stderr = cycle.log.to_stderr = False
+    cycle.redirect_stderr()
+    title.prepare()
     if core.master:
         return master.Master(options, cycle).run()
-    return master.run_single(cycle)
+    from geng.process import single
+
+    return single.run(cycle)
 
 
-def product_line() -> str:
+def _introduce(log: Log) -> None:
+    """Who runs where.   nginx: ngx_os_status"""
     from geng import __version__
 
-    return f"geng/{__version__}, Python {sys.version.split()[0]}"
+    system = os.uname()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    log.notice(f"geng/{__version__}")
+    log.notice(f"built by Python {sys.version.split()[0]}")
+    log.notice(f"OS: {system.sysname} {system.release}")
+    log.notice(f"getrlimit(RLIMIT_NOFILE): {limits[0]}:{limits[1]}")
 
 
 def daemonize() -> None:
@@ -191,6 +202,9 @@ def send_signal(options: Options, log: Log) -> int:
         cycle.read()
     except ConfigError as error:
         log.log(error.level, str(error))
+        return 1
+    except RecursionError:
+        log.emerg("blocks are nested too deeply")
         return 1
     name = cycle.pid_path
     log.notice("signal process started")

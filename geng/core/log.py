@@ -385,8 +385,8 @@ def say(message: str, err: int | None = None) -> None:
     write_stderr(NAME + _tail(len(NAME), message, err, None))
 
 
-def first_log(name: str) -> Log:
-    """The log until the configuration is read: notices and worse to the file *name*; "" is the standard error.
+def first_log(name: str, level: int = NOTICE) -> Log:
+    """The log until the configuration is read: *level* and worse to the file *name*; "" is the standard error.
 
     Where it cannot be opened, says so and takes the standard error.   nginx: ngx_log_init
     """
@@ -396,6 +396,6 @@ def first_log(name: str) -> Log:
             file = OpenFile(name, _append(name))
         except OSError as error:
             say(f'[alert] could not open error log file: open() "{name}" failed', error.errno)
-    log = Log([Target(file, NOTICE)])
+    log = Log([Target(file, level)])
     log.to_stderr = True
     return log

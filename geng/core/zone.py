@@ -69,6 +69,17 @@ class ZoneLock:
             if not _alive(self._owner[0]) and self._take_over():
                 return
 
+    def release_of(self, pid: int) -> bool:
+        """Free the lock if the dead process *pid* has it; whether it had.   nginx: ngx_shmtx_force_unlock"""
+        if self._owner[0] != pid:
+            return False
+        with _guard:
+            if self._owner[0] != pid:
+                return False  # somebody who waited has taken it over
+            self._owner[0] = 0
+            self._release()
+            return True
+
     def _take_over(self) -> bool:
         """Of several who notice that the owner is dead only the first gets the lock."""
         with _guard:

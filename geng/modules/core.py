@@ -65,11 +65,13 @@ class CoreConf(Conf, level=Level.MAIN):
         if self.processes is not UNSET:
             raise Refused("is duplicate")
         word = cf.args[0]
-        self.processes = len(os.sched_getaffinity(0)) if word == "auto" else num(word)
+        self.processes = _cpus() if word == "auto" else num(word)
 
     @command("debug_points", MAIN)
     def set_debug_points(self, cf: Cf) -> None:
-        """`debug_points stop | abort`: what an internal error does to nginx itself; there is nothing of it here."""
+        """`debug_points stop | abort`: what a worker does when something is wrong inside"""
+        if self.debug_points is not UNSET:
+            raise Refused("is duplicate")
         if cf.args[0] not in ("stop", "abort"):
             raise Invalid(f'invalid value "{cf.args[0]}"')
         self.debug_points = cf.args[0]
@@ -117,9 +119,19 @@ class CoreConf(Conf, level=Level.MAIN):
             if len(words) > 1:
                 raise Invalid('invalid number of arguments in "worker_cpu_affinity" directive')
             if not words:
-                self.cpu_affinity = [frozenset(os.sched_getaffinity(0))]
+                self.cpu_affinity = [frozenset(range(_cpus()))]
                 return
         self.cpu_affinity = [_mask(word) for word in words]
+
+    def cpus_of(self, worker: int) -> frozenset[int] | None:
+        """Where a worker is to run; None where nothing says so.   nginx: ngx_get_cpu_affinity"""
+        masks = self.cpu_affinity
+        if not masks:
+            return None
+        if not self.cpu_affinity_auto:
+            return masks[min(worker, len(masks) - 1)]
+        there = sorted(masks[-1])
+        return frozenset({there[worker % len(there)]}) if there else None
 
     @command("env", MAIN)
     def add_environment(self, cf: Cf) -> None:
@@ -151,6 +163,11 @@ class CoreConf(Conf, level=Level.MAIN):
                 'the number of "worker_processes" is not equal to the number of "worker_cpu_affinity" masks, '
                 "using last mask for remaining worker processes",
             )
+
+
+def _cpus() -> int:
+    """Processors that are online.   nginx: ngx_ncpu"""
+    return max(os.sysconf("SC_NPROCESSORS_ONLN"), 1)
 
 
 def _default_gid() -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from geng.core import clock
 from geng.net.hub import describe
+from geng.process import signals, title
 from geng.process.worker import FatalStart, Worker
 from geng.upstream.cache_file import HEADER
 from geng.upstream.cache_zone import COLD, LOADING, SIZE, CacheZone, delete
@@ -22,7 +23,6 @@ from geng.upstream.cache_zone import COLD, LOADING, SIZE, CacheZone, delete
 if TYPE_CHECKING:
     from geng.process.cycle import Cycle
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
 LOADER_DELAY = 60.0  # seconds: the workers come first
 LONGEST = 10.0  # seconds between two looks
 
@@ -39,8 +39,7 @@ class CacheProcess(Worker):
 
     def __init__(self, cycle: Cycle) -> None:
         self.cycle = cycle
-        self.id = 0
-        self.single = False
+        self.id = -1
         self.log = cycle.log
 
     def __repr__(self) -> str:
@@ -50,14 +49,17 @@ class CacheProcess(Worker):
         """Wait, doing what signals ask; raises Stopped."""
         until = monotonic() + seconds
         while True:
-            info = signal.sigtimedwait(SIGNALS, max(until - monotonic(), 0))
+            info = signal.sigtimedwait(signals.ALL, max(until - monotonic(), 0))
             if info is None:
                 return
-            if info.si_signo == signal.SIGUSR1:
-                self._reopen()
-                continue
-            self.log.notice("exiting")
-            raise Stopped
+            self._signalled(signals.Received(info.si_signo, info.si_pid))
+
+    def _terminate(self) -> None:
+        self.log.notice("exiting")
+        raise Stopped
+
+    def _quit(self) -> None:
+        self._terminate()
 
     # ---- the manager
 
@@ -129,12 +131,11 @@ def _walk(folder: str) -> Iterator[str]:
             yield f"{where}/{name}"
 
 
-def run(cycle: Cycle, life: Callable[[CacheProcess], None]) -> None:
-    """The life of a forked cache process, CacheProcess.manage or .load; does not return."""
+def run(cycle: Cycle, name: str, life: Callable[[CacheProcess], None]) -> None:
+    """The life of a forked cache process called *name*, CacheProcess.manage or .load; does not return."""
     code = 0
     try:
-        for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_IGN if number != signal.SIGCHLD else signal.SIG_DFL)
+        title.show(name)
         process = CacheProcess(cycle)
         process.become()
         for listening in cycle.listenings:

@@ -41,9 +41,17 @@ UNLIMITED = -1  # worker_rlimit_nofile is not given
 INHERITED = "NGINX"  # the environment variable with the descriptors of listening sockets
 
 
+class Reported(ConfigError):
+    """A ConfigError that the new configuration's own log has been told of already."""
+
+
 @dataclass
 class Options:
-    """What the command line says. Paths are as given; see prefix_path() and conf_path()."""
+    """What the command line says. Paths are as given; see prefix_path() and full().
+
+    *argv* starts this program again, *shown_argv* is how a person would; *parent*: the process that started this one;
+    *daemonized*: it runs in the background, or took over from one that does.
+    """
 
     prefix: str = ""
     conf: str = "conf/nginx.conf"
@@ -54,6 +62,9 @@ class Options:
     quiet: bool = False
     signal: str = ""
     argv: list[str] = field(default_factory=list)
+    shown_argv: list[str] = field(default_factory=list)
+    parent: int = -1
+    daemonized: bool = False
 
     def prefix_path(self) -> str:
         """The prefix, with a slash at the end."""
@@ -65,7 +76,7 @@ class Options:
 
     def log_path(self) -> str:
         """The first log's file, "" for the standard error."""
-        return "" if self.error_log == "stderr" else self.full(self.error_log)
+        return "" if self.error_log in ("", "stderr") else self.full(self.error_log)
 
 
 class Cycle:
@@ -136,7 +147,7 @@ class Cycle:
 
     def add_main_log(self, cf: Cf) -> None:
         """`error_log` at the main level."""
-        self.log.add(parse_target(cf.args, self.files, cf.path, lookup, self.first_log))
+        self.log.add(parse_target(cf.args, self.files, cf.path, lookup, self.log))
 
     def add_log(self, cf: Cf, log: Log | None) -> Log:
         """`error_log` inside http: *log* with one more target."""
@@ -180,17 +191,40 @@ class Cycle:
             if old is not None and old.pid_path != self.pid_path:
                 self.write_pid()
             self._make_paths()
-            if self.log.file is None:
-                self.log.add_default(self.files.get(self.options.log_path()))
-            self.files.open()
+            self._open_logs()
             self.zones.create(old.zones if old is not None else None)
             if not test:
                 self._make_stat(old)
             self._open_sockets(old, inherited)
-        except ConfigError:
+        except ConfigError as error:
+            said = self.first_log is self.log
+            if said:
+                self.log.log(error.level, str(error))
             self._undo(old)
+            if said:
+                raise Reported(str(error)) from None
             raise
         self._check_limits()
+        if not test:
+            self.redirect_stderr()
+            self.log.notice(f'using the "{self.events.use}" event method')
+
+    def _open_logs(self) -> None:
+        """From here on the configuration's own log is told what happens."""
+        if self.log.file is None:
+            self.log.add_default(self.files.get(self.options.log_path()))
+        self.files.open()
+        self.log.to_stderr = self.first_log.to_stderr
+        self.first_log = self.log
+
+    def redirect_stderr(self) -> None:
+        """What the process or a library writes there goes to the log, unless an `error_log stderr` is in use."""
+        if self.log.to_stderr or self.files.stderr is not None:
+            return
+        try:
+            self.log.redirect_stderr()
+        except OSError as error:
+            self.log.alert("dup2(STDERR) failed", err=error.errno)
 
     def _make_paths(self) -> None:
         uid = self.core.uid
@@ -283,12 +317,11 @@ class Cycle:
         self.files.close()
 
     def close_unused(self, new: Cycle) -> None:
-        """After a reload: close the sockets that the new cycle has not taken over, and this one's logs."""
+        """After a reload: close the sockets that the new cycle has not taken over."""
         kept = {id(listening.sock) for listening in new.listenings}
         for listening in self.listenings:
             if listening.sock is not None and id(listening.sock) not in kept:
                 new._let_go(listening)
-        self.files.close()
 
     def close_sockets(self, new_binary: bool, old_binary: bool) -> None:
         """The master leaves. Unix sockets stay for the new binary, or for the old one that gave them to this one."""
@@ -304,6 +337,14 @@ class Cycle:
     @property
     def pid_path(self) -> str:
         return self.options.full(self.core.pid)
+
+    def delete_pid(self, extension: str = "") -> None:
+        """Remove the file, whose name now has *extension*."""
+        name = self.pid_path + extension
+        try:
+            os.unlink(name)
+        except OSError as error:
+            self.log.alert(f'unlink() "{name}" failed', err=error.errno)
 
     def _try_pid(self) -> None:
         """`-t`: whether the pid file could be written."""
@@ -355,7 +396,7 @@ def inherited_listenings(log: Log) -> list[Listening]:
     if text is None:
         return []
     log.notice(f'using inherited sockets from "{text}"')
-    found = []
+    found: list[Listening] = []
     *words, last = re.split(r"[:;]", text)
     for word in words:
         if not word.isdigit():
@@ -372,8 +413,14 @@ def inherited_listenings(log: Log) -> list[Listening]:
 
 
 def make(options: Options, log: Log, old: Cycle | None = None) -> Cycle:
-    """Read the configuration and open everything; raises ConfigError."""
+    """Read the configuration and open everything, and close what only the *old* one needs; raises ConfigError."""
     cycle = Cycle(options, log)
     cycle.read()
     cycle.open(old, inherited_listenings(log) if old is None and not options.test else [])
+    if old is not None:
+        if old.pid_path != cycle.pid_path:
+            old.delete_pid()
+        old.close_unused(cycle)
+        if cycle.core.master:
+            old.files.close()
     return cycle

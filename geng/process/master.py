@@ -8,32 +8,23 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from geng.core.log import Log
 from geng.errors import ConfigError
 from geng.net.accept import AcceptMutex
-from geng.process.cycle import INHERITED, MAX_WORKERS, Cycle, Options, make
+from geng.process import environment, signals, title
+from geng.process.cycle import INHERITED, MAX_WORKERS, Cycle, Options, Reported, make
 
-SIGNALS = {
-    signal.SIGHUP: ", reconfiguring",
-    signal.SIGUSR1: ", reopening logs",
-    signal.SIGUSR2: ", changing binary",
-    signal.SIGWINCH: ", gracefully shutting down worker processes",
-    signal.SIGTERM: ", exiting",
-    signal.SIGINT: ", exiting",
-    signal.SIGQUIT: ", shutting down",
-    signal.SIGCHLD: "",
-    signal.SIGALRM: "",
-}
 OLD_PID = ".oldbin"
 FATAL = 2
 SETTLE = 0.1  # seconds that new workers get before the old ones are told to leave
 MANAGER, LOADER = -1, -2  # in the place of a worker's id: the processes of caches
-KILL_AFTER = 1.0  # seconds that workers get to stop at TERM
+ASK_AGAIN = 0.05  # seconds after the first TERM until the workers are told again, which is doubled each time
+PATIENCE = 1.0  # when the next time would be later than this, they are killed
 
 
 @dataclass
@@ -46,7 +37,6 @@ class Child:
     cycle: Cycle
     respawn: bool = True
     exiting: bool = False
-    detached: bool = False
 
     @property
     def name(self) -> str:
@@ -65,7 +55,8 @@ class Master:
         self.no_accept = False
         self.quitting = False
         self.terminating = False
-        self.kill_at = 0.0
+        self.delay = ASK_AGAIN
+        self.ask_at = 0.0
         self.mutex = self._mutex()
 
     def __repr__(self) -> str:
@@ -85,49 +76,49 @@ class Master:
 
     def run(self) -> int:
         """Until told to stop; the exit code."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        for number in SIGNALS:
-            signal.signal(number, _noted)
-        self.log.notice("start worker processes")
+        signals.block()
+        title.show(f"master process {' '.join(self.options.shown_argv)}")
         self.start_workers(self.cycle)
         while True:
             info = self._next_signal()
             if info is not None:
                 self._signalled(info)
-            if self.terminating and time.monotonic() >= self.kill_at:
-                self._send(signal.SIGKILL)
-            if (self.quitting or self.terminating) and not self._alive():
+            if self.terminating and time.monotonic() >= self.ask_at:
+                self._ask()
+            if (self.quitting or self.terminating) and not self.children:
                 return self._leave()
 
     def _next_signal(self) -> Any:
         if not self.terminating:
-            return signal.sigwaitinfo(SIGNALS)
-        return signal.sigtimedwait(SIGNALS, max(self.kill_at - time.monotonic(), 0.05))
-
-    def _alive(self) -> bool:
-        return any(not child.detached for child in self.children.values())
+            return signal.sigwaitinfo(signals.ALL)
+        return signal.sigtimedwait(signals.ALL, max(self.ask_at - time.monotonic(), 0))
 
     def _signalled(self, info: Any) -> None:
-        number = signal.Signals(info.si_signo)
-        sender = f" received from {info.si_pid}" if info.si_pid else " received"
-        action = SIGNALS[number]
-        if number == signal.SIGWINCH and not self.cycle.core.daemon:
-            action = ", ignoring"
-        if number == signal.SIGUSR2 and (os.getppid() == self.parent_binary or self.new_binary):
-            action = ", ignoring"
+        number = info.si_signo
+        action = signals.MASTER.get(number, "")
+        if number == signal.SIGWINCH and not self.options.daemonized:
+            action = ""
+        ignored = number == signal.SIGUSR2 and (os.getppid() == self.options.parent or self.new_binary > 0)
+        signals.tell(self.log, info, ", ignoring" if ignored else action)
+        if ignored:
             self.log.crit(
                 "the changing binary signal is ignored: you should shutdown or terminate before either old or new "
                 "binary's process"
             )
-        self.log.notice(f"signal {number.value} ({number.name}){sender}{action}")
-        if action == ", ignoring":
             return
         if number == signal.SIGCHLD:
             self._reap()
-        elif number in (signal.SIGTERM, signal.SIGINT):
+        elif number in signals.EXIT:
             self._terminate()
-        elif number == signal.SIGQUIT:
+        elif action and not self.terminating:
+            self._do(number)
+
+    def _do(self, number: int) -> None:
+        """What a signal asks, unless the end is under way already."""
+        if number == signal.SIGQUIT:
             self._quit()
+        elif self.quitting:
+            return
         elif number == signal.SIGHUP:
             self._reload()
         elif number == signal.SIGUSR1:
@@ -138,12 +129,10 @@ class Master:
             self.no_accept = True
             self._retire(self.children.values())
 
-    #: the parent's pid when that is the old binary, which handed over its sockets
-    parent_binary = os.getppid() if os.environ.get(INHERITED) else -1
-
     # ---- workers
 
     def start_workers(self, cycle: Cycle) -> None:
+        self.log.notice("start worker processes")
         gc.collect()
         gc.freeze()
         for id in range(cycle.core.processes):
@@ -156,11 +145,12 @@ class Master:
     def _spawn_cache(self, cycle: Cycle, kind: int) -> None:
         """The cache manager, or the cache loader, which is not started again."""
         pid = os.fork()
+        child = Child(pid, kind, -1, cycle, respawn=kind == MANAGER)
         if pid == 0:
             from geng.process.cache_processes import CacheProcess, run
 
-            run(cycle, CacheProcess.manage if kind == MANAGER else CacheProcess.load)
-        self.children[pid] = child = Child(pid, kind, -1, cycle, respawn=kind == MANAGER)
+            run(cycle, child.name, CacheProcess.manage if kind == MANAGER else CacheProcess.load)
+        self.children[pid] = child
         self.log.notice(f"start {child.name} {pid}")
 
     def _spawn(self, cycle: Cycle, id: int) -> None:
@@ -193,57 +183,67 @@ class Master:
             self._ended(pid, status)
 
     def _ended(self, pid: int, status: int) -> None:
-        if pid == self.new_binary:
-            self._binary_ended(pid, status)
-            return
         child = self.children.pop(pid, None)
         name = child.name if child is not None else "unknown process"
+        if pid == self.new_binary:
+            name = "new binary process"
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             core = " (core dumped)" if os.WCOREDUMP(status) else ""
             self.log.alert(f"{name} {pid} exited on signal {-code}{core}")
         else:
             self.log.notice(f"{name} {pid} exited with code {code}")
-        if child is None or not child.respawn or child.exiting or self.quitting or self.terminating or self.no_accept:
-            return
-        if code == FATAL:
+        respawn = child is not None and child.respawn
+        if code == FATAL and respawn:
             self.log.alert(f"{name} {pid} exited with fatal code {code} and cannot be respawned")
-            return
-        self._spawn(child.cycle, child.id)
+            respawn = False
+        for zone in self.cycle.zones:
+            if zone.lock.release_of(pid):
+                self.log.alert(f'shared memory zone "{zone.name}" was locked by {pid}')
+        if pid == self.new_binary:
+            self._binary_ended()
+        elif child is not None and respawn and not (child.exiting or self.quitting or self.terminating):
+            self._spawn(child.cycle, child.id)
 
     def _send(self, number: int) -> None:
         for child in self.children.values():
-            if child.detached:
-                continue
-            try:
-                os.kill(child.pid, number)
-            except ProcessLookupError:
-                continue
+            self._kill(child, number)
 
-    def _retire(self, children: Any) -> None:
+    def _retire(self, children: Iterable[Child]) -> None:
         """Tell workers to finish what they have and leave."""
         for child in list(children):
             if not child.exiting:
                 child.exiting = True
-                try:
-                    os.kill(child.pid, signal.SIGQUIT)
-                except ProcessLookupError:
-                    continue
+                self._kill(child, signal.SIGQUIT)
+
+    def _kill(self, child: Child, number: int) -> None:
+        try:
+            os.kill(child.pid, number)
+        except OSError as error:
+            self.log.alert(f"kill({child.pid}, {number}) failed", err=error.errno)
 
     # ---- what signals ask
 
     def _terminate(self) -> None:
-        self.terminating = True
-        self.kill_at = time.monotonic() + KILL_AFTER
+        if not self.terminating:
+            self.terminating = True
+            self._ask()
+
+    def _ask(self) -> None:
+        """Tell all to stop at once, and again, and then kill them."""
         for child in self.children.values():
             child.exiting = True
-        self._send(signal.SIGTERM)
+        self._send(signal.SIGKILL if self.delay > PATIENCE else signal.SIGTERM)
+        self.ask_at = time.monotonic() + self.delay
+        self.delay *= 2
 
     def _quit(self) -> None:
         self.quitting = True
         self._retire(self.children.values())
-        for listening in self.cycle.listenings:
-            listening.close(unlink=not self.new_binary)
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        self.cycle.close_sockets(self.new_binary > 0, os.getppid() == self.options.parent)
 
     def _reload(self) -> None:
         """Read the configuration anew; when it is broken nothing changes."""
@@ -251,115 +251,89 @@ class Master:
             self.start_workers(self.cycle)
             self.no_accept = False
             return
-        self.log.notice("reconfiguring")
         old = self.cycle
-        try:
-            new = make(self.options, old.log, old)
-        except ConfigError as error:
-            old.log.log(error.level, str(error))
+        new = reread(old)
+        if new is None:
             return
-        except Exception as error:
-            from geng.net.hub import describe
-
-            old.log.alert(f"the configuration could not be read: {describe(error)}")
-            return
-        if new.pid_path != old.pid_path:
-            self._move_pid(old, new)
         before = list(self.children.values())
         self.cycle = new
         self.mutex = self._mutex()
-        self.log.notice("start worker processes")
         self.start_workers(new)
         time.sleep(SETTLE)
         self._retire(before)
-        old.close_unused(new)
-
-    def _move_pid(self, old: Cycle, new: Cycle) -> None:
-        try:
-            new.write_pid()
-            os.unlink(old.pid_path)
-        except (ConfigError, OSError) as error:
-            new.log.alert(f"the pid file could not be moved: {error}")
 
     def _reopen(self) -> None:
         self.log.notice("reopening logs")
         core = self.cycle.core
-        self.cycle.files.reopen(self.log, core.uid if os.geteuid() == 0 and core.uid != -1 else None)
+        self.cycle.files.reopen(self.log, core.uid if core.uid != -1 else None)
         self._send(signal.SIGUSR1)
 
     def _change_binary(self) -> None:
         """Start this program anew with the listening sockets (ngx_exec_new_binary)."""
         self.log.notice("changing binary")
-        environment = dict(os.environ)
-        fds = [listening.sock.fileno() for listening in self.cycle.listenings if listening.sock is not None]
-        environment[INHERITED] = "".join(f"{fd};" for fd in fds)
+        listenings = [listening for listening in self.cycle.listenings if listening.sock is not None]
+        given = environment.chosen(self.cycle.core.environment)
+        given[INHERITED] = "".join(f"{listening.fd};" for listening in listenings)
         pid_path = self.cycle.pid_path
+        program = self.options.argv[0]
         try:
             os.rename(pid_path, pid_path + OLD_PID)
         except OSError as error:
-            self.log.alert(f"rename {pid_path} to {pid_path}{OLD_PID} failed", err=error.errno)
+            what = f"rename() {pid_path} to {pid_path}{OLD_PID} failed before executing new binary process"
+            self.log.alert(f'{what} "{program}"', err=error.errno)
             return
-        argv = self.options.argv
-        for fd in fds:
-            os.set_inheritable(fd, True)
         pid = os.fork()
         if pid == 0:
-            try:
-                signal.pthread_sigmask(signal.SIG_SETMASK, ())
-                os.execve(argv[0], argv, environment)
-            except OSError as error:
-                self.log.alert(f'execve() failed while executing new binary process "{argv[0]}"', err=error.errno)
-            finally:
-                os._exit(2)
-        for fd in fds:
-            os.set_inheritable(fd, False)
+            self._execute([listening.fd for listening in listenings], given)
         self.new_binary = pid
         self.log.notice(f"start new binary process {pid}")
 
-    def _binary_ended(self, pid: int, status: int) -> None:
-        self.new_binary = 0
-        code = os.waitstatus_to_exitcode(status)
-        self.log.notice(f"new binary process {pid} exited with code {code}")
+    def _execute(self, fds: list[int], given: dict[str, str]) -> None:
+        """In the child: become the new binary; does not return."""
+        argv = self.options.argv
+        try:
+            for fd in fds:
+                os.set_inheritable(fd, True)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.execve(argv[0], argv, given)
+        except OSError as error:
+            self.log.alert(f'execve() failed while executing new binary process "{argv[0]}"', err=error.errno)
+        finally:
+            os._exit(1)
+
+    def _binary_ended(self) -> None:
         pid_path = self.cycle.pid_path
         try:
             os.rename(pid_path + OLD_PID, pid_path)
         except OSError as error:
-            self.log.alert(f"rename() {pid_path}{OLD_PID} back to {pid_path} failed", err=error.errno)
+            what = f"rename() {pid_path}{OLD_PID} back to {pid_path} failed after the new binary process"
+            self.log.alert(f'{what} "{self.options.argv[0]}" exited', err=error.errno)
+        self.new_binary = 0
         if self.no_accept:
             self.no_accept = False
-            self.start_workers(self.cycle)
+            if not (self.quitting or self.terminating):
+                self.start_workers(self.cycle)
 
     def _leave(self) -> int:
-        name = self.cycle.pid_path + (OLD_PID if self.new_binary else "")
-        try:
-            os.unlink(name)
-        except OSError as error:
-            self.log.alert(f'unlink() "{name}" failed', err=error.errno)
+        self.cycle.delete_pid(OLD_PID if self.new_binary else "")
         self.log.notice("exit")
-        for listening in self.cycle.listenings:
-            listening.close(unlink=not self.new_binary)
+        self._close_sockets()
         return 0
 
 
-def _noted(number: int, frame: Any) -> None:
-    """The signal is blocked and taken by sigwaitinfo(); a handler keeps the kernel from ignoring it."""
-
-
-def run_single(cycle: Cycle) -> int:
-    """`master_process off`: this process is the one worker."""
-    from geng.process.worker import FatalStart, Worker
-
-    cycle.stat_rows = 1
-    worker = Worker(cycle, 0, 0, None, single=True)
+def reread(old: Cycle) -> Cycle | None:
+    """The configuration anew, with all that the old one has open; None when it is broken: the log says why."""
+    old.log.notice("reconfiguring")
     try:
-        worker.become()
-    except FatalStart:
-        return 2
-    worker.run()
-    worker.leave()
-    try:
-        os.unlink(cycle.pid_path)
-    except OSError as error:
-        cycle.log.alert(f'unlink() "{cycle.pid_path}" failed', err=error.errno)
-    sys.stderr.flush()
-    return 0
+        new = make(old.options, old.log, old)
+    except Reported:
+        return None
+    except ConfigError as error:
+        old.log.log(error.level, str(error))
+        return None
+    except Exception as error:
+        from geng.net.hub import describe
+
+        old.log.alert(f"the configuration could not be read: {describe(error)}")
+        return None
+    return new

@@ -18,12 +18,13 @@ from geng.core.log import Log
 from geng.net.accept import AcceptMutex, Acceptor
 from geng.net.connection import ConnectionPool
 from geng.net.hub import Hub, describe
-from geng.process import environment, title
+from geng.process import environment, signals, title
 from geng.process.cycle import STAT_ROW, UNLIMITED
 
 if TYPE_CHECKING:
     from geng.process.cycle import Cycle
 
+SHUTS_DOWN = "worker process is shutting down"
 LOOK_AGAIN = 20  # ms: how often a worker that shuts down looks whether its last connection has gone
 
 
@@ -34,17 +35,27 @@ class FatalStart(Exception):
 class Worker:
     """What this process is, for the modules: `hub`, `pool`, `log`, `cycle`, `id`, `exiting`."""
 
-    def __init__(self, cycle: Cycle, id: int, row: int, mutex: AcceptMutex | None, single: bool = False) -> None:
+    def __init__(
+        self,
+        cycle: Cycle,
+        id: int,
+        row: int,
+        mutex: AcceptMutex | None,
+        hub: Hub | None = None,
+        single: bool = False,
+    ) -> None:
         self.cycle = cycle
         self.id = id
-        self.single = single
         self.log: Log = cycle.log
         self.exiting = False
         self.stopped = False
-        self.hub = Hub(on_error=self._unexpected)
+        self.aborting = False  # debug_points shall be reached at the end
         self.stat = cycle.stat_row(row)
-        for i in range(3, STAT_ROW):  # ACTIVE, READING, WRITING, WAITING: a worker before may have died
-            self.stat[i] = 0
+        if hub is None:
+            hub = Hub(on_error=self._unexpected)
+            for i in range(3, STAT_ROW):  # ACTIVE, READING, WRITING, WAITING: a worker before may have died
+                self.stat[i] = 0
+        self.hub = hub
         workers = 1 if single else cycle.core.processes
         self.pool = ConnectionPool(
             self.hub, cycle.events.connections, cycle.log, stat=self.stat, number=1 + id, step=workers
@@ -60,7 +71,6 @@ class Worker:
             mutex_delay=cycle.events.accept_mutex_delay,
             exclusive=mutex is None and workers > 1,
         )
-        self._signals: list[Any] = []
         self.on_quit: list[Callable[[], object]] = []  # called when it begins to shut down
 
     def __repr__(self) -> str:
@@ -73,6 +83,15 @@ class Worker:
 
     def _unexpected(self, error: BaseException) -> None:
         self.log.alert(describe(error))
+        self.debug_point()
+
+    def debug_point(self) -> None:
+        """What `debug_points` wants to happen where something is wrong inside.   nginx: ngx_debug_point"""
+        wanted = self.cycle.core.debug_points
+        if wanted == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif wanted == "abort":
+            os.abort()
 
     # ---- the process
 
@@ -81,7 +100,7 @@ class Worker:
         core = self.cycle.core
         environment.apply(core.environment)
         try:
-            if core.priority and not self.single:
+            if core.priority and self.id >= 0:
                 os.setpriority(os.PRIO_PROCESS, 0, core.priority)
         except OSError as error:
             self.log.alert(f"setpriority({core.priority}) failed", err=error.errno)
@@ -89,10 +108,13 @@ class Worker:
             self._limit("RLIMIT_NOFILE", resource.RLIMIT_NOFILE, core.rlimit_nofile)
         if core.rlimit_core >= 0:
             self._limit("RLIMIT_CORE", resource.RLIMIT_CORE, core.rlimit_core)
-        if os.geteuid() == 0 and not self.single:
+        if os.geteuid() == 0:
             self._drop_root()
-        if core.cpu_affinity and not self.single:
+        if core.cpu_affinity and self.id >= 0:
             self._affinity()
+        failed = signals.allow_core_dumps()
+        if failed:
+            self.log.alert("prctl(PR_SET_DUMPABLE) failed", err=failed)
         if core.working_directory:
             try:
                 os.chdir(core.working_directory)
@@ -108,23 +130,25 @@ class Worker:
 
     def _drop_root(self) -> None:
         core = self.cycle.core
+        call = f"setgid({core.gid})"
         try:
-            if core.gid != -1:
-                os.setgid(core.gid)
-            if core.user:
+            os.setgid(core.gid)
+            try:
                 os.initgroups(core.user, core.gid)
+            except OSError as error:
+                self.log.emerg(f"initgroups({core.user}, {core.gid}) failed", err=error.errno)
+            call = f"setuid({core.uid})"
             os.setuid(core.uid)
         except OSError as error:
-            self.log.emerg(f"setuid({core.uid}) failed", err=error.errno)
+            self.log.emerg(f"{call} failed", err=error.errno)
             raise FatalStart from None
 
     def _affinity(self) -> None:
-        core = self.cycle.core
-        masks = core.cpu_affinity
-        cpus = masks[min(self.id, len(masks) - 1)]
-        if core.cpu_affinity_auto:
-            there = sorted(cpus)
-            cpus = {there[self.id % len(there)]} if there else set()
+        cpus = self.cycle.core.cpus_of(self.id)
+        if cpus is None:
+            return
+        for cpu in sorted(cpus):
+            self.log.notice(f"sched_setaffinity(): using cpu #{cpu}")
         try:
             os.sched_setaffinity(0, cpus)
         except (OSError, ValueError) as error:
@@ -133,32 +157,50 @@ class Worker:
     # ---- running
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until told to stop, by signals."""
+        signals.Watch(self.hub, self._signalled)  # what the master has sent since the fork waited for this
+        self.serve()
+
+    def serve(self) -> None:
+        """Serve until somebody stops the hub."""
         tempfile.start_numbers_at(os.getpid() * 1000)
-        self._watch(signal.SIGTERM, self._terminate)
-        self._watch(signal.SIGINT, self._terminate)
-        self._watch(signal.SIGQUIT, self._quit)
-        self._watch(signal.SIGUSR1, self._reopen)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the master has sent since the fork waited for this
-        if self.cycle.http is not None:
-            self.cycle.http.start_worker(self)
-        self.acceptor.start()
+        self.begin()
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
         self.hub.run()
 
-    def _watch(self, number: int, callback: Any) -> None:
-        watcher = self.hub.loop.signal(number)
-        watcher.start(callback)
-        self._signals.append(watcher)
+    def begin(self) -> None:
+        """Modules start what they need, and connections are accepted."""
+        if self.cycle.http is not None:
+            self.cycle.http.start_worker(self)
+        self.acceptor.start()
+
+    def _signalled(self, info: signals.Received) -> None:
+        number = info.si_signo
+        known = number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1)
+        if not (known and info.si_pid == os.getppid()):  # the master's own orders need no words
+            action = signals.WORKER.get(number, "")
+            if number == signal.SIGWINCH and not self.cycle.options.daemonized:
+                action = ""
+            signals.tell(self.log, info, action)
+        if number in signals.EXIT:
+            self._terminate()
+        elif number == signal.SIGQUIT:
+            self._quit()
+        elif number == signal.SIGUSR1:
+            self.reopen()
+        elif number == signal.SIGWINCH and self.cycle.options.daemonized:
+            self.aborting = True
+            self._quit()
 
     def _terminate(self) -> None:
         self.stopped = True
         self.log.notice("exiting")
         self.hub.stop()
 
-    def _reopen(self) -> None:
+    def reopen(self) -> None:
+        """Open the logs anew: they may have been moved away."""
         self.log.notice("reopening logs")
         self.cycle.files.reopen(self.log)
 
@@ -168,28 +210,37 @@ class Worker:
             return
         self.exiting = True
         self.log.notice("gracefully shutting down")
-        title.show("worker process is shutting down")
+        title.show(SHUTS_DOWN)
         timeout = self.cycle.core.shutdown_timeout
         if timeout:
             self.hub.after(timeout, self._close_all)
         self.acceptor.stop()
         for listening in self.cycle.listenings:
             listening.close()
+        self.finish()
+        self._look()
+
+    def finish(self) -> None:
+        """Nothing new any more: what is idle is closed."""
         for callback in self.on_quit:
             callback()
         self.pool.close_idle()
-        self._look()
 
     def _look(self) -> None:
         """Leave when no client is left."""
         if self.stopped:
             return
-        if any(c.listening is not None for c in self.pool.connections):
+        if self.busy:
             self.hub.after(LOOK_AGAIN, self._look)
             return
         self.stopped = True
         self.log.notice("exiting")
         self.hub.stop()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a client is connected."""
+        return any(c.listening is not None for c in self.pool.connections)
 
     def _close_all(self) -> None:
         """worker_shutdown_timeout has passed."""
@@ -199,6 +250,9 @@ class Worker:
 
     def leave(self) -> None:
         """After run(): what is buffered goes to the logs."""
+        if self.aborting:
+            self.log.alert("aborting")
+            self.debug_point()
         for file in self.cycle.files.files.values():
             if file.flush is not None:
                 file.flush()
@@ -209,8 +263,7 @@ def work(cycle: Cycle, id: int, row: int, mutex: AcceptMutex | None) -> None:
     """The life of a forked worker; does not return."""
     code = 0
     try:
-        for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_IGN if number != signal.SIGCHLD else signal.SIG_DFL)
+        title.show("worker process")
         worker = Worker(cycle, id, row, mutex)
         worker.become()
         worker.run()
