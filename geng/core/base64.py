@@ -6,7 +6,7 @@ nginx: ngx_string.c (ngx_decode_base64)
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/]*")
 
@@ -17,3 +17,8 @@ def decode(text: bytes) -> bytes | None:
     if len(text) % 4 == 1 or _ALPHABET.fullmatch(text) is None:
         return None
     return a2b_base64(text + b"=" * (-len(text) % 4))
+
+
+def encode(data: bytes) -> bytes:
+    """*data* in base64, padded."""
+    return b2a_base64(data, newline=False)

@@ -12,6 +12,7 @@ from geng.modules.http import (
     auth_basic,
     auth_request,
     autoindex,
+    browser,
     charset,
     empty_gif,
     geo,
@@ -32,6 +33,7 @@ from geng.modules.http import (
     realip,
     referer,
     rewrite,
+    secure_link,
     split_clients,
     ssi,
     static,
@@ -46,6 +48,7 @@ from geng.modules.http import (
     upstream_random,
     upstream_variables,
     upstream_zone,
+    userid,
 )
 
 core = Module(name="http_core", confs=(HttpServers, CoreMain, CoreSrv, CoreLoc), variables=VARIABLES)
@@ -84,6 +87,8 @@ HTTP_MODULES: tuple[Module, ...] = (
     # -- handlers that talk to backends
     proxy.module,
     empty_gif.module,
+    browser.module,
+    secure_link.module,
     # -- balancers
     upstream_hash.module,
     upstream_ip_hash.module,
@@ -97,6 +102,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     sub.module,
     addition.module,
     gunzip.module,
+    userid.module,
     headers.module,
     not_modified.module,
 )
