@@ -22,6 +22,9 @@ cdef class Discard(Writer):
 cdef class Memory(Writer):
     cdef public list kept
 
+cdef class Joint(Writer):
+    pass
+
 cdef class Postpone(Writer):
     cdef public object sub
 

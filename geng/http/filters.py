@@ -144,6 +144,15 @@ class Postpone(Writer):
         self.inner.abort()
 
 
+class Joint(Writer):
+    """Below the upper filters of a request whose body goes on with that of subrequests: their end is not its end."""
+
+    __slots__ = ()
+
+    def end(self) -> None:
+        pass
+
+
 DISCARD = Discard()
 
 Send = Callable[["Request"], Writer]
@@ -166,7 +175,7 @@ def below_postpone(lower: Send) -> Send:
 
     def send(r: Request) -> Writer:
         r.sink = writer = lower(r)
-        return writer
+        return Joint(writer) if r.joins_pieces and r.main is r else writer
 
     return send
 

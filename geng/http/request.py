@@ -41,7 +41,8 @@ def bind(**functions: Callable[..., Any]) -> None:
 _EXPECT = request_number(b"expect")
 
 MAX_URI_CHANGES = 10
-MAX_SUBREQUESTS = 50
+MAX_SUBREQUESTS = 50  # inside each other
+MAX_REFERENCES = 65535 - 1000  # of one request, one after the other
 
 
 class Request:
@@ -54,12 +55,13 @@ class Request:
 
     # Defaults of what few requests use; what most use is set in __init__ (and typed in request.pxd).
     add_uri_to_alias = False  # try_files has found the rest of an alias by a regex
-    subrequests = MAX_SUBREQUESTS + 1
+    subrequests = MAX_REFERENCES  # how many more it may have
     error_page = False
     access_code = 0
     expect_tested = False
     filter_need_temporary = False
     limit_rate_after: int | None = None
+    joins_pieces = False  # its body is followed by those of subrequests (slice)
     preserve_body = False
     root_tested = False
     parent: Request | None = None

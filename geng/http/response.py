@@ -23,6 +23,7 @@ class ResponseOut:
 
     # Defaults of what few responses use; what most use is set in __init__ (and typed in response.pxd).
     override_charset: bytes | None = None  # X-Accel-Charset
+    content_offset = 0  # where in the whole the body begins that is being sent (slice)
     connection = b""  # the whole line's value, for "upgrade" and the like
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from greenlet import getcurrent
 from geng.errors import GengError
 from geng.http import phases
 from geng.http.module import OK
-from geng.http.request import MAX_URI_CHANGES, Request
+from geng.http.request import MAX_SUBREQUESTS, MAX_URI_CHANGES, Request
 
 if TYPE_CHECKING:
     from geng.http.module import Handler
@@ -31,9 +31,12 @@ def make(
     Raises SubrequestsCycle.
     """
     main = r.main
-    if main.subrequests <= 1 or r.depth >= main.subrequests:
+    if r.depth > MAX_SUBREQUESTS or main.subrequests <= 0:
         shown = uri.decode("utf-8", "surrogateescape")
-        r.log.error(f'subrequests cycle while processing "{shown}"', ctx=r.c)
+        if r.depth > MAX_SUBREQUESTS:
+            r.log.error(f'subrequests cycle while processing "{shown}"', ctx=r.c)
+        else:
+            r.log.crit(f'request reference counter overflow while processing "{shown}"', ctx=r.c)
         raise SubrequestsCycle
     main.subrequests -= 1
     sub = Request(r.c, r.hc, r.head)

@@ -34,6 +34,7 @@ from geng.modules.http import (
     referer,
     rewrite,
     secure_link,
+    slice,
     split_clients,
     ssi,
     static,
@@ -105,4 +106,5 @@ HTTP_MODULES: tuple[Module, ...] = (
     userid.module,
     headers.module,
     not_modified.module,
+    slice.module,
 )

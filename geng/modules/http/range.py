@@ -167,7 +167,13 @@ def single(r: Request, out: ResponseOut, one: Range, next: Send) -> Writer:
     _content_range(out, b"bytes %d-%d/%d" % (start, end - 1, out.content_length))
     out.content_length = end - start
     inner = next(r)
-    return inner if r.header_only else SinglePart(inner, start, end)
+    if r.header_only:
+        return inner
+    writer = SinglePart(inner, start, end)
+    if r.joins_pieces:
+        writer.at = out.content_offset
+        r.ctx[SinglePart] = writer
+    return writer
 
 
 def multiple(r: Request, out: ResponseOut, ranges: list[Range], next: Send) -> Writer:
