@@ -17,7 +17,12 @@ http {
     proxy_cache_path %DIR%/cache keys_zone=pieces:1m;
     server {
         listen 127.0.0.1:%PORT%;
-        location / { slice 10; proxy_set_header Range $slice_range; proxy_pass http://127.0.0.1:%UP%; proxy_read_timeout 1s; }
+        location / {
+            slice 10;
+            proxy_set_header Range $slice_range;
+            proxy_pass http://127.0.0.1:%UP%;
+            proxy_read_timeout 1s;
+        }
         location /cached/ {
             slice 10;
             proxy_cache pieces;
