@@ -45,6 +45,7 @@ cdef class Link:
     cdef public bint eof, timedout, closed, ready, idle
     cdef public Greenlets hub
     cdef public Counters stat
+    cdef public dict queue
     cdef public object number, pool, timers, listening, addr_text, buffer, data, context, on_drain, on_timeout
     cdef public Timer timer
     cdef public bint _watching, _reusable, _nodelay, _cork

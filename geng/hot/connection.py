@@ -122,7 +122,7 @@ class Link:
     __slots__ = (
         "fd", "number", "pool", "hub", "listening", "addr_text", "port", "buffer", "sent", "requests",
         "start_msec", "eof", "error", "timedout", "closed", "ready", "idle", "data", "context", "on_drain",
-        "on_timeout", "stat", "timer", "timers",
+        "on_timeout", "queue", "stat", "timer", "timers",
         "_on_read", "_waiter", "_write_waiter", "_reader", "_watching", "_writer", "_wtimer", "_sock", "_local",
         "_sockaddr", "_reusable", "_nodelay", "_cork",
     )  # fmt: skip
@@ -133,6 +133,7 @@ class Link:
         self.pool = pool
         self.timers = pool.hub.timers
         self.stat: Counters = pool.stat
+        self.queue: dict[Any, None] = pool.reusable
         self.hub: Hub = pool.hub
         self.listening: Any = None
         self.addr_text = b""
@@ -227,7 +228,7 @@ class Link:
 
     def reusable(self, flag: bool) -> None:
         """In or out of the queue of connections that the pool may drain; in again means to its young end."""
-        queue = self.pool.reusable
+        queue = self.queue
         if self._reusable:
             del queue[self]
         self._reusable = flag

@@ -1,5 +1,6 @@
 # What http1.py is in C: types only, no code. The same names in the .py are the program.
 cimport cython
+from geng.hot.uri cimport validate_host
 
 cdef bint PLAIN
 
@@ -48,6 +49,8 @@ cdef class Head:
     cdef readonly Py_ssize_t end
     cdef readonly str message
     cdef readonly list notes
+
+    cdef _begin_head(self)
 
     @cython.locals(p="const unsigned char*", kinds="const unsigned char*", stops="const unsigned char*",
                    kind=int, last=Py_ssize_t)
@@ -143,6 +146,8 @@ cdef class RequestHead(Head):
     cdef readonly long long content_length_n
     cdef readonly bytes server
 
+    cdef _begin(self, RequestOptions options)
+
     @cython.locals(size=Py_ssize_t)
     cpdef int feed(self, bytes buf, Py_ssize_t end=*) except -1
 
@@ -220,6 +225,8 @@ cdef class ResponseHead(Head):
     cdef readonly bint chunked, connection_close
     cdef readonly long long content_length_n
     cdef readonly int http_version, kind, status
+
+    cdef _begin(self, int kind)
 
     @cython.locals(size=Py_ssize_t)
     cpdef int feed(self, bytes buf, Py_ssize_t end=*) except -1

@@ -57,6 +57,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from geng.hot import uri as uris
+from geng.hot.uri import validate_host
 
 PLAIN = __file__.endswith((".py", ".pyc"))
 """Whether this module runs as Python; compiled, the arrays below are C arrays and need no making."""
@@ -341,7 +342,7 @@ class Head:
         "rc",
     )
 
-    def __init__(self) -> None:
+    def _begin_head(self) -> None:
         if PLAIN:
             self._spans = _zeros(INLINE * FIELDS)
             self._first = _zeros(64)
@@ -769,7 +770,10 @@ class RequestHead(Head):
     )
 
     def __init__(self, options: RequestOptions) -> None:
-        Head.__init__(self)
+        self._begin(options)
+
+    def _begin(self, options: RequestOptions) -> None:
+        self._begin_head()
         if PLAIN:
             self._args_start = self._exten_start = self._host_end = self._host_start = self._line_end = 0
             self._method_end = self._protocol = self._schema_end = self._schema_start = self._stage = self._start = 0
@@ -1200,7 +1204,7 @@ class RequestHead(Head):
         if first != k:
             return self._fail(400, "client sent " + self._duplicate(first).replace("header line", "host header", 1))
         if not self._plain_host(self._value, self._value_end):
-            host = uris.validate_host(self._value_of(k))
+            host = validate_host(self._value_of(k))
             if host is None:
                 return self._fail(400, "client sent invalid host header")
             if self.server is not None:
@@ -1533,7 +1537,8 @@ def parse_request(
     """
     if pos < 0:
         raise ValueError("negative position")
-    head = RequestHead(options)
+    head = RequestHead.__new__(RequestHead)  # compiled: no call of a type, no arguments to parse
+    head._begin(options)
     head._start = pos
     head.busy = busy
     head._limit = pos + (room if room >= 0 else options.small)
@@ -1562,7 +1567,10 @@ class ResponseHead(Head):
     )
 
     def __init__(self, kind: int) -> None:
-        Head.__init__(self)
+        self._begin(kind)
+
+    def _begin(self, kind: int) -> None:
+        self._begin_head()
         if PLAIN:
             self._stage = self._start = self._status_end = self._status_start = self.status = 0
             self.chunked = self.connection_close = False
@@ -1969,7 +1977,8 @@ def parse_response(buf: bytes, pos: int = 0, end: int = -1, kind: int = HTTP) ->
     """The response head at buf[pos:end]; see the top of this file."""
     if pos < 0:
         raise ValueError("negative position")
-    head = ResponseHead(kind)
+    head = ResponseHead.__new__(ResponseHead)
+    head._begin(kind)
     head._start = pos
     head.feed(buf if isinstance(buf, bytes) else bytes(buf), end)
     return head

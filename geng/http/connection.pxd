@@ -13,7 +13,7 @@ from geng.http.request cimport Request as CRequest
 
 cdef class HttpConnection:
     cdef public CLink c
-    cdef public CLinked keepalive_hot
+    cdef public CLinked default_hot, keepalive_hot
     cdef public object default, options
     cdef public bint named
     cdef public object action, address, discarding, keepalive_rest, proxy_protocol, request, srv, ssl

@@ -54,16 +54,17 @@ class HttpConnection:
     """What HTTP keeps with a client connection; `c.data`."""
 
     __slots__ = (
-        "action", "address", "broken", "buffer", "busy", "c", "default", "discarding", "keepalive_hot", "keepalive_rest",
-        "named", "options", "pipelined",
-        "proxy_protocol", "reading_body", "request", "request_start", "room", "served", "srv", "ssl", "timed_out",
-        "wants_proxy_protocol", "worker",
+        "action", "address", "broken", "buffer", "busy", "c", "default", "default_hot", "discarding",
+        "keepalive_hot", "keepalive_rest", "named", "options", "pipelined", "proxy_protocol", "reading_body",
+        "request", "request_start", "room", "served", "srv", "ssl", "timed_out", "wants_proxy_protocol",
+        "worker",
     )  # fmt: skip
 
     def __init__(self, c: Connection, address: Address) -> None:
         self.c = c
         self.address = address
         self.default: CoreSrv = address.default
+        self.default_hot: Linked = self.default.default.hot
         self.named = bool(address.names)  # whether Host chooses among servers
         self.options = address.request_options
         self.srv: CoreSrv = address.default
@@ -296,7 +297,9 @@ def _serve_one(hc: HttpConnection) -> bool:
             return False
     else:
         hc.buffer = buf[head.end :] if head.end < len(buf) else b""
-        hc.request = r = Request(c, hc, head)
+        r = Request.__new__(Request)
+        r.begin(c, hc, head, hc.default_hot, hc.request_start)
+        hc.request = r
         if hc.named:
             _choose_server(r, head)
     stat.add(_WRITING, 1)
@@ -332,7 +335,7 @@ def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
         while True:
             rc = head.rc
             if rc == HOST_KNOWN:
-                hc.request = r = Request(c, hc, head)
+                hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
                 if head.server:
                     _choose_server(r, head)
                 head.options = r.srv.options
@@ -351,7 +354,7 @@ def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
         stat.add(READING, -1)
     hc.buffer = buf[head.end :] if head.rc == DONE else b""
     if r is None:
-        hc.request = r = Request(c, hc, head)
+        hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
         if hc.address.names:
             _choose_server(r, head)
     else:
@@ -385,7 +388,7 @@ def _receive(hc: HttpConnection, head: RequestHead, deadline: int) -> bytes | No
         else:
             log.info("client prematurely closed connection", ctx=c)
             status = 400
-    hc.request = r = Request(c, hc, head)
+    hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
     r.out.status = status
     hc.broken = True
     hc.timed_out = status == 408

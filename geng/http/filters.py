@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from geng.errors import GengError
 from geng.http import special
 from geng.http.request import bind
-from geng.http.response import ResponseOut
+from geng.http.response import new_response
 
 if TYPE_CHECKING:
     from geng.http.module import Filter
@@ -200,7 +200,7 @@ def refuse(r: Request, status: int, keep: bool = False) -> Writer:
     The head made so far is forgotten unless *keep*; the writer takes the body that nobody wants now.
     """
     if not keep:
-        r.out = ResponseOut()
+        r.out = new_response()
     special.respond(r, status)
     return DISCARD
 

@@ -1,7 +1,7 @@
 # What linked.py is in C: types only, no code.
 
 cdef class Linked:
-    cdef public object loc, log, limit_except, limit_rate, content_handler, send_head, send_timeout
+    cdef public object loc, srv, log, limit_except, limit_rate, content_handler, send_head, send_timeout
     cdef public bytes default_type, server_line, dated
     cdef public object types
     cdef public long long dated_at

@@ -20,11 +20,12 @@ class Linked:
         "handlers", "internal", "keepalive_disable", "keepalive_header", "keepalive_min_timeout", "keepalive_requests",
         "keepalive_time", "keepalive_timeout", "limit_except", "limit_rate", "lingering_close", "loc", "log",
         "log_handlers", "post_action", "post_read", "postpone_output", "rewrite", "search", "send_head", "send_timeout",
-        "server_line", "server_rewrite", "steps", "types",
+        "server_line", "server_rewrite", "srv", "steps", "types",
     )  # fmt: skip
 
     def __init__(self, loc: CoreLoc) -> None:
         self.loc = loc
+        self.srv = loc.srv
         self.log = loc.log
         self.internal = loc.internal
         self.limit_except = loc.limit_except

@@ -68,7 +68,7 @@ class LocationTree:
     def prefix(self, uri: bytes) -> CoreLoc | None:
         """The location with the longest prefix of *uri*."""
         names = self.names
-        i = bisect_right(names, uri) - 1
+        i = bisect_right(names, uri) - 1 if len(names) > 1 else 0
         while i >= 0:
             name = names[i]
             if uri[: len(name)] == name:

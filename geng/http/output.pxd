@@ -13,11 +13,13 @@ cdef dict _LINES
 cdef long _HEAD
 cdef bytes CRLF, KEEP_ALIVE_LINE, CLOSE_LINE, CHUNKED_LINE
 
+cdef class Output
+
 cpdef bytes server_and_date(CLinked hot)
 
 cdef add(list lines, bytes name, value)
 
-@cython.locals(out=CResponseOut, hot=CLinked, status=long, version=long, method=long, chunked=bint, head=bytes)
+@cython.locals(out=CResponseOut, plain=Output, hot=CLinked, status=long, version=long, method=long, chunked=bint, head=bytes)
 cpdef output(CRequest r)
 
 @cython.locals(lines=list)
@@ -30,6 +32,8 @@ cdef class Output(Writer):
     cdef public CLinked hot
     cdef public list held
     cdef public Py_ssize_t held_size
+
+    cpdef begin(self, CRequest r, bytes head)
 
     @cython.locals(held=list, size=Py_ssize_t, n=Py_ssize_t)
     cpdef write(self, parts, bint flush=*)

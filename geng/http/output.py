@@ -87,7 +87,9 @@ def output(r: Request) -> Writer:
         return writer
     if chunked:
         return ChunkedOutput(r, head)
-    return Output(r, head)
+    plain = Output.__new__(Output)
+    plain.begin(r, head)
+    return plain
 
 
 def _head(r: Request, out: Any, hot: Linked, status: int, chunked: bool) -> bytes:
@@ -194,6 +196,10 @@ class Output(Writer):
     __slots__ = ("c", "held", "held_size", "hot", "loc", "r")
 
     def __init__(self, r: Request, head: bytes) -> None:
+        self.begin(r, head)
+
+    def begin(self, r: Request, head: bytes) -> None:
+        """__init__(), for compiled callers."""
         self.r = r
         self.c = r.c
         self.loc = r.loc

@@ -5,7 +5,7 @@ cimport cython
 # Under names of their own: the program imports the same ones.
 from geng.hot.http1 cimport RequestHead as CRequestHead
 from geng.http.linked cimport Linked as CLinked
-from geng.http.response cimport ResponseOut as CResponseOut
+from geng.http.response cimport ResponseOut as CResponseOut, new_response
 
 cdef int _EXPECT
 
@@ -25,6 +25,7 @@ cdef class Request:
     cdef public bint single_range, disable_not_modified
     cdef dict __dict__
 
+    cpdef begin(self, c, hc, CRequestHead head, CLinked hot, long long start)
     cpdef discard_body(self)
     cpdef set_content_type(self)
 

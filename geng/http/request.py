@@ -13,7 +13,7 @@ from greenlet import getcurrent
 from geng.hot import uri as uris
 from geng.hot.http1 import METHODS, request_number
 from geng.http.module import DONE, OK
-from geng.http.response import ResponseOut
+from geng.http.response import new_response
 
 if TYPE_CHECKING:
     from geng.core.log import Log
@@ -70,22 +70,27 @@ class Request:
     on_result: Callable[[Request, int], int] | None = None  # what a subrequest's verdict means (post_subrequest)
     waits_for_backgrounds: Any = None
 
-    def __init__(self, c: Connection, hc: HttpConnection, head: RequestHead) -> None:
+    def __init__(self, c: Connection, hc: HttpConnection, head: RequestHead, hot: Linked, start: int) -> None:
+        """*hot*: where it begins, the default location of its server; *start*: when, in ms."""
+        self.begin(c, hc, head, hot, start)
+
+    def begin(self, c: Connection, hc: HttpConnection, head: RequestHead, hot: Linked, start: int) -> None:
+        """__init__(), for compiled callers."""
         self.c = c
         self.hc = hc
         self.head = head
         self.main = self
         self.current = self  # of the main request: which subrequest of it runs
-        self.srv: CoreSrv = hc.srv
-        self.loc: CoreLoc = self.srv.default
-        self.hot: Linked = self.loc.hot  # of self.loc
-        self.log: Log = self.hot.log
+        self.srv: CoreSrv = hot.srv
+        self.loc: CoreLoc = hot.loc
+        self.hot = hot  # of self.loc
+        self.log: Log = hot.log
         self.vars: dict[str, bytes | None] = {}
         self.ctx: dict[Any, Any] = {}
-        self.out = ResponseOut()
+        self.out = new_response()
         self.uri: bytes = head.read_uri()
         self.args: bytes = head.read_args()
-        self.start_msec: int = hc.request_start
+        self.start_msec = start
         self.cleanups: list[Callable[[], object]] | None = None
         # -- what came in
         self.method_id: int = head.method_id  # geng.hot.http1.GET, HEAD, …

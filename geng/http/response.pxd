@@ -14,3 +14,9 @@ cdef class ResponseOut:
     cdef public bint headless, expect_trailers
     cdef public list headers, trailers
     cdef dict __dict__
+
+    cpdef begin(self)
+
+
+@cython.locals(out=ResponseOut)
+cpdef ResponseOut new_response()

@@ -27,6 +27,10 @@ class ResponseOut:
     connection = b""  # the whole line's value, for "upgrade" and the like
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """__init__(), for compiled callers."""
         self.status = 0
         self.line = b""
         self.content_type = b""
@@ -93,3 +97,10 @@ class ResponseOut:
         """nginx: ngx_http_weak_etag"""
         if self.etag and not self.etag.startswith(b"W/"):
             self.etag = b"W/" + self.etag if self.etag.startswith(b'"') else b""
+
+
+def new_response() -> ResponseOut:
+    """ResponseOut(); compiled, without calling a type."""
+    out = ResponseOut.__new__(ResponseOut)
+    out.begin()
+    return out

@@ -39,14 +39,10 @@ def make(
             r.log.crit(f'request reference counter overflow while processing "{shown}"', ctx=r.c)
         raise SubrequestsCycle
     main.subrequests -= 1
-    sub = Request(r.c, r.hc, r.head)
+    sub = Request(r.c, r.hc, r.head, r.srv.default.hot, r.start_msec)
     sub.main = main
     sub.parent = r
     sub.depth = r.depth + 1
-    sub.srv = r.srv
-    sub.loc = r.srv.default
-    sub.hot = sub.loc.hot
-    sub.log = sub.hot.log
     sub.vars = r.vars
     sub.uri = uri
     sub.args = args
@@ -55,7 +51,6 @@ def make(
     sub.expect_tested = True
     sub.body = r.body
     sub.discarded = r.discarded
-    sub.start_msec = r.start_msec
     sub.uri_changes = MAX_URI_CHANGES + 1
     sub.content_length_n = r.content_length_n
     sub.chunked_body = r.chunked_body

@@ -51,6 +51,8 @@ cdef class Exchange:
     cdef public long long body_length, began
     cdef dict __dict__
 
+    cpdef begin(self, CRequest r, Adapter adapter)
+
     @cython.locals(r=CRequest, client=CLink, watch=bint, rc=long)
     cpdef run(self)
 

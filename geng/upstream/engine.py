@@ -205,6 +205,10 @@ class Exchange:
     cached = False  # the response comes from the cache
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
+        self.begin(r, adapter)
+
+    def begin(self, r: Request, adapter: Adapter) -> None:
+        """__init__(), for compiled callers."""
         self.r = r
         self.adapter = adapter
         self.conf = adapter.conf
@@ -338,7 +342,9 @@ class Exchange:
     def attempt(self) -> int:
         """Ask one peer. AGAIN for the next one; else the request's verdict."""
         r = self.r
-        self.state = state = UpstreamState(_now())
+        state = UpstreamState.__new__(UpstreamState)
+        state.begin(_now())
+        self.state = state
         if r.upstream_states:
             r.upstream_states.append(state)
         else:
@@ -780,7 +786,9 @@ def handler(adapter: Adapter) -> Handler:
 
 def exchange(r: Request, adapter: Adapter, begin: Callable[[Exchange], int] | None) -> int:
     """Serve *r* by an upstream."""
-    r.upstream = u = Exchange(r, adapter)
+    u = Exchange.__new__(Exchange)
+    u.begin(r, adapter)
+    r.upstream = u
     if begin is not None:
         rc = begin(u)
         if rc:

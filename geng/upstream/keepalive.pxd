@@ -1,9 +1,10 @@
 # What keepalive.py is in C: types only, no code.
 cimport cython
+from geng.core.clock cimport msec
 from geng.hot.connection cimport Link as CLink
 
 cdef class KeepaliveCache:
-    cdef public object clock
+    cdef public object _close, _stirred
     cdef public dict idle, stacks
     cdef public long size, requests, lifetime, timeout
     cdef public bint exiting, local

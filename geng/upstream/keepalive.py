@@ -9,9 +9,10 @@ only in a proxy_pass have no cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from time import monotonic
+from collections.abc import Hashable
 from typing import Any
+
+from geng.core.clock import msec
 
 DEFAULT_SIZE = 32
 
@@ -23,7 +24,7 @@ class KeepaliveCache:
     and stay idle; *local*: only who stored a connection gets it back.
     """
 
-    __slots__ = ("clock", "exiting", "idle", "lifetime", "local", "requests", "size", "stacks", "timeout")
+    __slots__ = ("_close", "_stirred", "exiting", "idle", "lifetime", "local", "requests", "size", "stacks", "timeout")
 
     def __init__(
         self,
@@ -39,7 +40,8 @@ class KeepaliveCache:
         self.timeout = timeout
         self.local = local
         self.exiting = False  # the worker shuts down: nothing is stored any more
-        self.clock: Callable[[], float] = monotonic
+        self._close = self.close  # bound once
+        self._stirred = self.stirred
         self.idle: dict[Any, Hashable] = {}  # connection -> its key, oldest first
         self.stacks: dict[Hashable, list[Any]] = {}  # key -> its connections, oldest first
 
@@ -64,7 +66,7 @@ class KeepaliveCache:
         """Keep *c*, whose exchange ended clean, unless it is used up or broken: then False and it stays the caller's."""
         if c.closed or c.eof or c.error or c.timedout or self.exiting:
             return False
-        if c.requests >= self.requests or self.clock() * 1000 - c.start_msec > self.lifetime:
+        if c.requests >= self.requests or msec() - c.start_msec > self.lifetime:
             return False
         if len(self.idle) >= self.size:
             self.close(next(iter(self.idle)))
@@ -78,9 +80,9 @@ class KeepaliveCache:
         stack.append(c)
         c.data = c.context = None
         c.idle = True
-        c.on_drain = c.on_timeout = self.close
+        c.on_drain = c.on_timeout = self._close
         c.set_timeout(self.timeout)
-        c.listen(self.stirred)
+        c.listen(self._stirred)
         if c.ready:
             self.stirred(c)
         return True

@@ -10,6 +10,10 @@ class UpstreamState:
     """Times in ms from the start of the try, -1 while there is none. Without *peer* it parts two exchanges: " : "."""
 
     def __init__(self, start: int = 0) -> None:
+        self.begin(start)
+
+    def begin(self, start: int) -> None:
+        """__init__(), for compiled callers."""
         self.start = start
         self.peer: bytes | None = None
         self.status = 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from geng.core.clock import msec
 from geng.hot.connection import Link
 from geng.upstream.keepalive import KeepaliveCache
 from geng.upstream.peers import FAILED, OK
@@ -18,11 +19,11 @@ class Connection(Link):
 
     on_read: Any = None
 
-    def __init__(self, name: str = "", started: int = 0) -> None:
+    def __init__(self, name: str = "", age: int = 0) -> None:
         self.name = name
         self.closed = self.eof = self.timedout = self.ready = self.idle = self.gone = False
         self.error = self.requests = self.sent = 0
-        self.start_msec = started
+        self.start_msec = msec() - age
         self.timeout: int | None = None
         self.data: object = "an exchange"
         self.context: object = "an exchange's"
@@ -47,13 +48,11 @@ class Connection(Link):
 
 @pytest.fixture
 def cache() -> KeepaliveCache:
-    made = KeepaliveCache(2, requests=3, lifetime=5000, timeout=700, local=False)
-    made.clock = lambda: 100.0
-    return made
+    return KeepaliveCache(2, requests=3, lifetime=5000, timeout=700, local=False)
 
 
 def stored(cache: KeepaliveCache, name: str, sockaddr: Any = A, tag: object = None) -> Connection:
-    c = Connection(name, started=100_000)
+    c = Connection(name)
     assert cache.store(c, sockaddr, tag)
     return c
 
@@ -71,7 +70,6 @@ class TestTakeAndStore:
 
     def test_local_is_by_location_too(self) -> None:
         cache = KeepaliveCache(local=True)
-        cache.clock = lambda: 100.0
         one, other = object(), object()
         c = stored(cache, "one", tag=one)
         assert cache.take(A, other) is None
@@ -94,19 +92,19 @@ class TestTakeAndStore:
 
     @pytest.mark.parametrize("flaw", ["closed", "eof", "timedout", "error"])
     def test_not_what_is_broken(self, cache: KeepaliveCache, flaw: str) -> None:
-        c = Connection(started=100_000)
+        c = Connection()
         setattr(c, flaw, True)
         assert not cache.store(c, A, None)
 
     @pytest.mark.parametrize(("requests", "kept"), [(2, True), (3, False), (4, False)])
     def test_keepalive_requests(self, cache: KeepaliveCache, requests: int, kept: bool) -> None:
-        c = Connection(started=100_000)
+        c = Connection()
         c.requests = requests
         assert cache.store(c, A, None) is kept
 
-    @pytest.mark.parametrize(("started", "kept"), [(95_000, True), (94_999, False)])
-    def test_keepalive_time(self, cache: KeepaliveCache, started: int, kept: bool) -> None:
-        assert cache.store(Connection(started=started), A, None) is kept
+    @pytest.mark.parametrize(("age", "kept"), [(3000, True), (5001, False)])
+    def test_keepalive_time(self, cache: KeepaliveCache, age: int, kept: bool) -> None:
+        assert cache.store(Connection(age=age), A, None) is kept
 
     def test_addresses_that_come_and_go(self, cache: KeepaliveCache) -> None:
         for port in range(1000):
@@ -136,7 +134,7 @@ class TestIdle:
         assert c.closed
 
     def test_it_has_said_so_already(self, cache: KeepaliveCache) -> None:
-        c = Connection(started=100_000)
+        c = Connection()
         c.ready = True
         assert cache.store(c, A, None)  # it is the cache's, which has closed it
         assert c.closed and not cache.idle
@@ -150,7 +148,7 @@ class TestIdle:
         c = stored(cache, "c")
         cache.clear()
         assert c.closed
-        assert not cache.store(Connection(started=100_000), A, None)
+        assert not cache.store(Connection(), A, None)
 
 
 class TestPicker:
@@ -163,7 +161,7 @@ class TestPicker:
     def test_an_exchange_leaves_its_connection(self, up: Any) -> None:
         picker = up.start().get()
         assert picker.connection is None and not picker.cached
-        c = Connection(started=100_000)
+        c = Connection()
         assert picker.free(picker, OK, c, True) is True
         up.ask()
         picker = up.start().get()
@@ -174,7 +172,7 @@ class TestPicker:
     @pytest.mark.parametrize(("state", "keepalive"), [(OK, False), (FAILED, True)])
     def test_one_that_did_not_end_well_does_not(self, up: Any, state: int, keepalive: bool) -> None:
         picker = up.start().get()
-        c = Connection(started=100_000)
+        c = Connection()
         assert picker.free(picker, state, c, keepalive) is False
         assert not c.closed and not up.upstream.keepalive.idle
 
