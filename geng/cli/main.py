@@ -24,6 +24,8 @@ WITH_VALUE = {
     "g": ("directives", "parameter"),
     "s": ("signal", "parameter"),
 }
+AS_NGINX = "--as-nginx"
+"""With -t: say what nginx would say, also of what geng does not run yet."""
 
 
 PROGRAM = "geng"
@@ -59,6 +61,9 @@ def parse(words: Sequence[str]) -> tuple[str, Options]:
     shown = ""
     rest = iter(words)
     for word in rest:
+        if word == AS_NGINX:
+            options.as_nginx = True
+            continue
         if word[:1] != "-":
             raise BadOption(f'invalid option: "{word}"')
         letters = word[1:]
@@ -82,6 +87,7 @@ def parse(words: Sequence[str]) -> tuple[str, Options]:
                 letters = ""
             else:
                 raise BadOption(f'invalid option: "{letter}"')
+    options.as_nginx = options.as_nginx and options.test  # there is no running as nginx
     return shown, options
 
 

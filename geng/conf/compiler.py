@@ -75,6 +75,7 @@ class Cf:
         self.line = 0
         self._warn = warn
         self.own: dict[str, list[tables.Entry]] = {}  # directives of the site's own modules
+        self.unable: ConfigError | None = None
 
     # -- what setters use ------------------------------------------------------------------------------------------
 
@@ -97,6 +98,14 @@ class Cf:
     def warn(self, message: str) -> None:
         """Log *message* at the line being read, at level warn."""
         self._warn("warn", f"{message} in {self.file}:{self.line}" if self.file else message)
+
+    def cannot(self, what: str) -> None:
+        """Note that nginx would run *what* and geng does not yet.
+
+        Reading goes on, so that a fault that nginx would find comes first; the first note is `unable`, for the end.
+        """
+        if self.unable is None:
+            self.unable = self.error(f"{what} is not supported by geng yet")
 
     def log(self, level: str, message: str) -> None:
         """Log *message* without a place."""
@@ -155,9 +164,11 @@ class Cf:
     def _command(self, node: Node) -> None:
         for cls, entry in self.registry.get(node.name, ()):
             if entry.contexts & self.context:
+                if cls.foreign:
+                    self.cannot(f'"{node.name}" directive')
                 entry.set(self.confs[cls], self)
                 return
-        raise self.error(f'"{node.name}" directive is not supported by geng yet')
+        self.cannot(f'"{node.name}" directive')
 
 
 def set_once(cf: Cf, conf: Conf, attr: str, value: Any) -> None:

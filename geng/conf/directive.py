@@ -171,10 +171,12 @@ class Conf:
 
     Life: created empty at each level the configuration opens; directives fill it; `merge(cf, parent)` takes what
     is unset from the parent's (still unset values stay unset); `resolve(cf)` applies defaults; `check(cf)` applies
-    the rules that cross fields. `given` names the attributes that a directive set here.
+    the rules that cross fields. `given` names the attributes that a directive set here. A *foreign* class knows what
+    its directives may say, but nothing runs them yet.
     """
 
     level: ClassVar[Level]
+    foreign: ClassVar[bool] = False
     fields: ClassVar[dict[str, tuple[Any, Merge]]]
     commands: ClassVar[dict[str, Command]]
     __slots__ = ("__dict__", "given", "nameless")

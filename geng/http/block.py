@@ -73,11 +73,12 @@ class HttpBlock(Conf, level=Level.MAIN):
     @command("http", MAIN, block=True)
     def http(self, cf: Cf) -> None:
         """`http { … }`"""
+        from geng.modules import foreign
         from geng.modules.http import HTTP_MODULES
 
         if cf.cycle.http is not None:
             raise Refused("is duplicate")
-        cf.cycle.http = read(cf, (*HTTP_MODULES, *cf.cycle.site_modules))
+        cf.cycle.http = read(cf, (*HTTP_MODULES, *foreign.http_modules(HTTP_MODULES), *cf.cycle.site_modules))
 
 
 class HttpServers(Conf, level=Level.MAIN):

@@ -32,7 +32,7 @@ from geng.errors import GengError, Invalid, Refused
 from geng.http.files import UNLIMITED, OpenFileCache
 from geng.http.listen import Ports, default_listen, read_listen
 from geng.http.resolving import ResolverSettings
-from geng.http.script import Regex, Value, compile_regex, compile_value
+from geng.http.script import Regex, Value, compile_regex, compile_value, count_variables
 from geng.wire.http1 import RequestOptions
 
 if TYPE_CHECKING:
@@ -470,6 +470,11 @@ class CoreLoc(Conf, level=Level.LOCATION):
             raise Invalid('"aio on" is unsupported on this platform')
         if word != "off" and word != "threads" and not word.startswith("threads="):
             raise Refused("invalid value")
+        kind, equals, pool = word.partition("=")
+        if count_variables(pool):
+            compile_value(cf, pool)
+        elif kind == "threads":
+            cf.cycle.thread_pools.use(cf, pool if equals else "default")
         self.aio = word
 
     @command("disable_symlinks", HSL)

@@ -197,7 +197,8 @@ def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
         found.proxy_protocol = True
         return
     if word in ("ssl", "http2", "quic"):
-        raise Invalid(f'the "{word}" parameter of "listen" is not supported by geng yet')
+        cf.cannot(f'the "{word}" parameter of "listen"')
+        return
     if name == "accept_filter" and equals:
         cf.log("emerg", f'accept filters "{word}" are not supported on this platform, ignored')
         return

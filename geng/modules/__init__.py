@@ -5,10 +5,12 @@ from __future__ import annotations
 from geng.conf.directive import Conf
 from geng.modules.core import CoreConf
 from geng.modules.events import EventsBlock, EventsConf
+from geng.modules.threads import ThreadPools
 
 
 def main_confs() -> list[type[Conf]]:
     """The conf classes of the main level; http is only loaded when a configuration is read."""
     from geng.http.block import HttpBlock
+    from geng.modules import foreign
 
-    return [CoreConf, EventsBlock, EventsConf, HttpBlock]
+    return [CoreConf, ThreadPools, EventsBlock, EventsConf, HttpBlock, *foreign.MAIN_CONFS]

@@ -26,6 +26,7 @@ from geng.errors import ConfigError, Invalid
 from geng.modules import main_confs
 from geng.modules.core import PRODUCT, CoreConf, hostname
 from geng.modules.events import EventsBlock, EventsConf
+from geng.modules.threads import ThreadPools
 from geng.net import sockaddr as sa
 from geng.net.listen import BindFailed, Listening
 
@@ -58,6 +59,7 @@ class Options:
     error_log: str = "logs/error.log"
     directives: str = ""
     test: bool = False
+    as_nginx: bool = False
     dump: bool = False
     quiet: bool = False
     signal: str = ""
@@ -94,10 +96,12 @@ class Cycle:
         self.hostname = hostname()
         self.core: CoreConf = None  # type: ignore[assignment]
         self.events: EventsConf = None  # type: ignore[assignment]
+        self.thread_pools = ThreadPools()
         self.listenings: list[Listening] = []
         self.sources: Sources = None  # type: ignore[assignment]
         self.stat: Zone = None  # type: ignore[assignment]
         self.site_modules: list[Any] = []  # by load_module
+        self.unable: ConfigError | None = None  # what of this configuration geng does not run yet
 
     @staticmethod
     def lookup(text: str, port: int) -> Any:
@@ -117,7 +121,7 @@ class Cycle:
         cf = Cf(self.sources, commands_of(classes), self._tell)
         cf.cycle = self
         confs = fresh(classes)
-        self.core, self.events = confs[CoreConf], confs[EventsConf]
+        self.core, self.events, self.thread_pools = confs[CoreConf], confs[EventsConf], confs[ThreadPools]
         conf = options.full(options.conf)
         if options.directives:
             self.sources.conf_prefix = os.path.dirname(conf) + "/"
@@ -133,6 +137,7 @@ class Cycle:
             raise ConfigError(str(invalid)) from None
         if not confs[EventsBlock].seen:
             raise ConfigError('no "events" section in configuration')
+        self.unable = cf.unable
         if self.http is not None:
             self._check_connections(len(self.http.listenings))
             self.listenings = self._with_clones(self.http.listenings)
@@ -413,10 +418,17 @@ def inherited_listenings(log: Log) -> list[Listening]:
 
 
 def make(options: Options, log: Log, old: Cycle | None = None) -> Cycle:
-    """Read the configuration and open everything, and close what only the *old* one needs; raises ConfigError."""
+    """Read the configuration and open everything, and close what only the *old* one needs; raises ConfigError.
+
+    A test opens everything first, as nginx's does, and only then finds out what geng is not able to run.
+    """
     cycle = Cycle(options, log)
     cycle.read()
+    if cycle.unable is not None and not options.test:
+        raise cycle.unable
     cycle.open(old, inherited_listenings(log) if old is None and not options.test else [])
+    if cycle.unable is not None and not options.as_nginx:
+        raise cycle.unable
     if old is not None:
         if old.pid_path != cycle.pid_path:
             old.delete_pid()

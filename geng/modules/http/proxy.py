@@ -239,7 +239,7 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
     def check(self, cf: Cf) -> None:
         super().check(cf)
         if self.http_version == 20:
-            raise Invalid('"proxy_http_version 2" is not supported by geng yet')
+            cf.cannot('"proxy_http_version 2"')
         self.all_upstreams = upstreams(cf)
         self.all_caches = cf.confs[ProxyCaches].caches
 

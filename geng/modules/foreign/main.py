@@ -1,0 +1,34 @@
+"""Directives of the main level and of events that geng does not run.
+
+nginx: ngx_event_openssl.c, ngx_event_openssl_cache.c, ngx_event_quic_bpf.c, ngx_epoll_module.c,
+ngx_google_perftools_module.c
+"""
+
+from __future__ import annotations
+
+from geng.conf.convert import flag, num, string
+from geng.conf.directive import Conf, Level
+from geng.modules.foreign.table import Foreign
+
+
+class OpensslConf(Foreign, level=Level.MAIN, module="openssl", rules={"ssl_engine": string}):
+    """Engines, which OpenSSL itself has given up."""
+
+
+class OpensslCacheConf(Foreign, level=Level.MAIN, module="openssl_cache", rules={"ssl_object_cache_inheritable": flag}):
+    """Certificates that a reload keeps."""
+
+
+class QuicBpfConf(Foreign, level=Level.MAIN, module="quic_bpf", rules={"quic_bpf": flag}):
+    """Which worker gets a QUIC packet."""
+
+
+class EpollConf(Foreign, level=Level.MAIN, module="epoll", rules={"epoll_events": num, "worker_aio_requests": num}):
+    """How many events at once."""
+
+
+class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules={"google_perftools_profiles": string}):
+    """Google's profiler."""
+
+
+MAIN_CONFS: tuple[type[Conf], ...] = (OpensslConf, OpensslCacheConf, QuicBpfConf, EpollConf, PerftoolsConf)
