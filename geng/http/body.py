@@ -219,19 +219,20 @@ def _collect(r: Request, reader: BodyReader, body: RequestBody) -> None:
             break
         parts = reader.read(READ_SIZE if not whole else max(reader.rest, 1) if not r.chunked_body else READ_SIZE,
                             loc.client_body_timeout)  # fmt: skip
-    if loc.client_body_in_file_only or (body.file is not None and body.memory):
+    if loc.client_body_in_file_only or r.body_in_file or (body.file is not None and body.memory):
         _to_file(r, body)
 
 
 def _to_file(r: Request, body: RequestBody) -> None:
     loc = r.loc
     if body.file is None:
-        keep = bool(loc.client_body_in_file_only)
+        keep = bool(loc.client_body_in_file_only) or r.body_in_file
         body.file = file = TempFile(loc.client_body_temp_path, persistent=keep)
         log = r.log.notice if keep else r.log.warn
         name = file.name or loc.client_body_temp_path.name
-        log(f"a client request body is buffered to a temporary file {name}", ctx=r.c)
-        clean = loc.client_body_in_file_only == 2
+        if not r.body_in_file:
+            log(f"a client request body is buffered to a temporary file {name}", ctx=r.c)
+        clean = loc.client_body_in_file_only == 2 or r.body_in_file
         r.on_end(lambda: file.close(delete=clean))
     body.file.write(body.memory)
     body.memory = []

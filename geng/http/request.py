@@ -56,6 +56,7 @@ class Request:
     # Defaults of what few requests use; what most use is set in __init__ (and typed in request.pxd).
     add_uri_to_alias = False  # try_files has found the rest of an alias by a regex
     subrequests = MAX_REFERENCES  # how many more it may have
+    body_in_file = False  # its body is received into a file that has a name, until the request is over (dav)
     error_page = False
     access_code = 0
     expect_tested = False

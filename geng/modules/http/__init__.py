@@ -14,6 +14,7 @@ from geng.modules.http import (
     autoindex,
     browser,
     charset,
+    dav,
     empty_gif,
     geo,
     gunzip,
@@ -66,6 +67,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     # -- handlers of content
     static.module,
     gzip_static.module,
+    dav.module,
     autoindex.module,
     index.module,
     random_index.module,
