@@ -10,7 +10,7 @@ from geng.conf.tables import LIF, LOC
 from geng.errors import Refused
 from geng.http.module import Module, Variable
 from geng.http.script import compile_value, count_variables
-from geng.modules.foreign.table import Foreign, many
+from geng.modules.foreign.table import Foreign, many, nothing
 from geng.modules.http.proxy import header
 from geng.modules.http.upstream import upstreams
 from geng.upstream.conf import NEXT_UPSTREAM, TABLE
@@ -66,4 +66,4 @@ class GrpcConf(Foreign, module="http_grpc", rules=RULES):
         upstreams(cf).add(cf, text, 0, uri_part=False)
 
 
-module = Module(name="http_grpc", confs=(GrpcConf,), variables=(Variable("grpc_internal_trailers"),))
+module = Module(name="http_grpc", confs=(GrpcConf,), variables=(Variable("grpc_internal_trailers", nothing),))

@@ -9,7 +9,7 @@ from geng.conf.directive import Level
 from geng.errors import Invalid, Refused
 from geng.http.conf import pool_size
 from geng.http.module import Module, Variable
-from geng.modules.foreign.table import Foreign, many, power_of_two
+from geng.modules.foreign.table import Foreign, many, nothing, power_of_two
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -86,4 +86,4 @@ class Http2Location(Foreign, module="http_v2", rules={"http2_chunk_size": chunk_
     """What a location says."""
 
 
-module = Module(name="http_v2", confs=(Http2Main, Http2Server, Http2Location), variables=(Variable("http2"),))
+module = Module(name="http_v2", confs=(Http2Main, Http2Server, Http2Location), variables=(Variable("http2", nothing),))

@@ -9,7 +9,7 @@ from geng.conf.directive import Level
 from geng.core.log import errno_text
 from geng.errors import Invalid
 from geng.http.module import Module, Variable
-from geng.modules.foreign.table import Foreign
+from geng.modules.foreign.table import Foreign, nothing
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -47,4 +47,4 @@ class Http3Server(
     """What a server says."""
 
 
-module = Module(name="http_v3", confs=(Http3Server,), variables=(Variable("http3"),))
+module = Module(name="http_v3", confs=(Http3Server,), variables=(Variable("http3", nothing),))

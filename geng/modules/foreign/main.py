@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from geng.conf.convert import flag, num, string
 from geng.conf.directive import Conf, Level
+from geng.modules.foreign.mail import MailBlock
+from geng.modules.foreign.stream import StreamBlock
 from geng.modules.foreign.table import Foreign
 
 
@@ -31,4 +33,12 @@ class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules=
     """Google's profiler."""
 
 
-MAIN_CONFS: tuple[type[Conf], ...] = (OpensslConf, OpensslCacheConf, QuicBpfConf, EpollConf, PerftoolsConf)
+MAIN_CONFS: tuple[type[Conf], ...] = (
+    OpensslConf,
+    OpensslCacheConf,
+    QuicBpfConf,
+    EpollConf,
+    PerftoolsConf,
+    MailBlock,
+    StreamBlock,
+)

@@ -55,6 +55,11 @@ def contexts_of(module: str, name: str) -> int:
     raise LookupError(f"{module} has no directive {name}")
 
 
+def nothing(r: Any) -> bytes | None:
+    """The value of a variable of a module that does not run: not found."""
+    return None
+
+
 # -- rules that several modules need -----------------------------------------------------------------------------------
 
 

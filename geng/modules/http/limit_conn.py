@@ -26,11 +26,13 @@ MOST = 65535
 class LimitConnMain(Conf, level=Level.MAIN):
     """The zones."""
 
+    tag = TAG
+
     @command("limit_conn_zone", HTTP)
     def add_zone(self, cf: Cf) -> None:
         """`limit_conn_zone key zone=name:size`"""
         key, *words = cf.args
-        declare(cf, TAG, key, words, 1)
+        declare(cf, self.tag, key, words, 1)
 
 
 class LimitConnConf(Conf, level=Level.LOCATION):
@@ -40,12 +42,13 @@ class LimitConnConf(Conf, level=Level.LOCATION):
     status: int = directive("limit_conn_status", HSL, STATUS, default=503)
     dry_run: bool = directive("limit_conn_dry_run", HSL, flag, default=False)
     limits: Any = value(())
+    tag = TAG
 
     @command("limit_conn", HSL)
     def add(self, cf: Cf) -> None:
         """`limit_conn zone number`"""
         name, text = cf.args
-        zone = cf.cycle.zones.add(name, 0, TAG)
+        zone = cf.cycle.zones.add(name, 0, self.tag)
         limits = () if self.limits is UNSET else self.limits
         if any(limit[0] is zone for limit in limits):
             raise Refused("is duplicate")

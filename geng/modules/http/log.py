@@ -113,6 +113,8 @@ class Format:
 class LogMain(Conf, level=Level.MAIN):
     """The formats, by name."""
 
+    combined = True  # whether there is one from the start
+
     def __init__(self) -> None:
         super().__init__()
         self.formats: dict[str, Format] = {}
@@ -121,7 +123,7 @@ class LogMain(Conf, level=Level.MAIN):
     def add_format(self, cf: Cf) -> None:
         """`log_format name [escape=default|json|none] string ...`"""
         name, *words = cf.args
-        if name in self.formats or name == "combined":
+        if name in self.formats or (name == "combined" and self.combined):
             raise Invalid(f'duplicate "log_format" name "{name}"')
         escaping = "default"
         if words and words[0].startswith("escape="):
@@ -132,7 +134,7 @@ class LogMain(Conf, level=Level.MAIN):
 
     def find(self, cf: Cf, name: str) -> Format:
         """The format *name*; raises Invalid."""
-        if name.lower() == "combined":  # the first of all formats in nginx; made here for those who ask for it
+        if name.lower() == "combined" and self.combined:  # nginx's first; made for those who ask for it
             if "combined" not in self.formats:
                 self.formats["combined"] = _format(cf, "combined", [COMBINED], "default")
             return self.formats["combined"]
