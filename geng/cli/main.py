@@ -149,7 +149,7 @@ def tested(options: Options, cycle: Cycle) -> int:
 
 def start(options: Options, cycle: Cycle, log: Log) -> int:
     """Become the server."""
-    from geng.process import master, title
+    from geng.process import master, signals, title
     from geng.process.cycle import INHERITED
 
     core = cycle.core
@@ -160,6 +160,7 @@ def start(options: Options, cycle: Cycle, log: Log) -> int:
             options.parent = os.getpid()
             daemonize()
         options.daemonized = core.daemon or inherited
+        signals.block()  # whoever reads the pid file may send some
         cycle.write_pid()
     except ConfigError as error:
         cycle.log.log(error.level, str(error))

@@ -76,7 +76,6 @@ class Master:
 
     def run(self) -> int:
         """Until told to stop; the exit code."""
-        signals.block()
         title.show(f"master process {' '.join(self.options.shown_argv)}")
         self.start_workers(self.cycle)
         while True:

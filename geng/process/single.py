@@ -76,7 +76,6 @@ def _forget(old: Worker) -> None:
 
 def run(cycle: Cycle) -> int:
     """The life of the process; the exit code."""
-    signals.block()
     environment.apply(cycle.core.environment)
     cycle.stat_rows = 1
     return Single(cycle).run()
