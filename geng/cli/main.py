@@ -29,6 +29,7 @@ AS_NGINX = "--as-nginx"
 
 
 PROGRAM = "geng"
+PID_ROOM = 22  # bytes of a pid file that are read
 
 
 class BadOption(Exception):
@@ -217,11 +218,11 @@ def send_signal(options: Options, log: Log) -> int:
     log.notice("signal process started")
     try:
         with open(name, "rb") as file:
-            content = file.read(64).strip()
+            content = file.read(PID_ROOM).rstrip(b"\r\n")
     except OSError as error:
         log.error(f'open() "{name}" failed', err=error.errno)
         return 1
-    if not content.isdigit() or not int(content):
+    if not content.isdigit() or not 0 < int(content) < 1 << 31:
         log.error(f'invalid PID number "{content.decode("utf-8", "replace")}" in "{name}"')
         return 1
     number = SIGNALS[options.signal]
