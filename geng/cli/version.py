@@ -73,6 +73,7 @@ def configure_arguments() -> list[str]:
     def works(name: str) -> bool:
         return name in there or FILTERS.get(name, name) in there
 
-    words = [f"--with-http_{name}_module" for name in OPTIONAL_MODULES.split() if works(name)]
+    words = ["--with-debug"]
+    words += [f"--with-http_{name}_module" for name in OPTIONAL_MODULES.split() if works(name)]
     words += [f"--without-http_{name}_module" for name in DEFAULT_MODULES.split() if not works(name)]
     return words

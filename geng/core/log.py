@@ -6,6 +6,7 @@ Line: `2026/11/20 22:00:00 [error] 123#0: *5 message (111: Connection refused), 
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 from geng.core import clock, syslog
 from geng.core.syslog import Lookup, Syslog
+from geng.core.values import BadValue, parse_size
 from geng.errors import ConfigError, Invalid
 
 NAME = b"nginx: "  # what lines on the terminal begin with: tools look for nginx's name
@@ -36,6 +38,7 @@ _DEBUG_OF = {
     "debug_stream": DEBUG_STREAM,
 }
 
+MEMORY = "memory:"
 STDERR = 2
 _CLOSED = -1
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -153,28 +156,60 @@ def _give(fd: int, user: int) -> None:
         os.fchmod(fd, stat.S_IMODE(state.st_mode) | both)
 
 
+class Memory:
+    """A ring of *size* bytes for lines that only a debugger or a core dump shall show; behind a head that it is found by.
+
+    nginx: ngx_log_memory_writer
+    """
+
+    __slots__ = ("_ring", "_start", "_written")
+
+    def __init__(self, size: int, place: str) -> None:
+        head = _bytes(f"MEMLOG {size} {place}\n")
+        self._ring = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._ring[:] = head.ljust(size)
+        self._start = len(head)
+        self._written = 0
+
+    def __repr__(self) -> str:
+        return f"<Memory {len(self._ring)} bytes, {self._written} written>"
+
+    def write(self, line: bytes) -> None:
+        """Put *line* over the oldest ones."""
+        ring, start = self._ring, self._start
+        at = start + self._written % (len(ring) - start)
+        self._written += len(line)
+        fits = min(len(line), len(ring) - at)
+        ring[at : at + fits] = line[:fits]
+        ring[start : start + len(line) - fits] = line[fits:]
+
+
 # -- targets -----------------------------------------------------------------------------------------------------------
 
 
 class Target:
     """One `error_log`: where to, from which level, and which kinds of debug messages."""
 
-    __slots__ = ("_full_second", "debug", "file", "level", "syslog")
+    __slots__ = ("_full_second", "debug", "file", "level", "memory", "syslog")
 
-    def __init__(self, to: OpenFile | Syslog, level: int = ERROR, debug: int = 0) -> None:
+    def __init__(self, to: OpenFile | Syslog | Memory, level: int = ERROR, debug: int = 0) -> None:
         self.file = to if isinstance(to, OpenFile) else None
         self.syslog = to if isinstance(to, Syslog) else None
+        self.memory = to if isinstance(to, Memory) else None
         self.level = level
         self.debug = debug
         self._full_second = 0
 
     def __repr__(self) -> str:
-        return f"<Target {self.file or self.syslog!r} {LEVELS[self.level - 1]}>"
+        return f"<Target {self.file or self.syslog or self.memory!r} {LEVELS[self.level - 1]}>"
 
     def write(self, level: int, line: bytes) -> None:
         """Write *line*, which ends with a line feed. What cannot be written is lost: no other log could say so."""
         if self.syslog is not None:
             self.syslog.send(line[:-1], level - 1)
+            return
+        if self.memory is not None:
+            self.memory.write(line)
             return
         file = self.file
         if file is None or file.fd == _CLOSED or self._full_second == clock.seconds():
@@ -206,24 +241,40 @@ def parse_levels(words: Iterable[str]) -> tuple[int, int]:
 
 
 def parse_target(
-    words: Sequence[str], files: OpenFiles, full_name: Callable[[str], str], lookup: Lookup, log: Log | None = None
+    words: Sequence[str],
+    files: OpenFiles,
+    full_name: Callable[[str], str],
+    lookup: Lookup,
+    log: Log | None = None,
+    place: str = "",
 ) -> Target:
     """The Target that the words of an `error_log` describe; raises Invalid.   nginx: ngx_log_set_log
 
-    *full_name* is `cf.path`; *lookup* finds a syslog server's address; *log* hears of that server's failures.
+    *full_name* is `cf.path`; *lookup* finds a syslog server's address; *log* hears of that server's failures; *place* is
+    where the words stand, `file:line`.
     """
     name = words[0]
-    to: OpenFile | Syslog
-    if name == "stderr":
+    to: OpenFile | Syslog | Memory
+    if name in ("stderr", ""):
         to = files.get("")
-    elif name.startswith("memory:"):
-        raise Invalid("logging to memory is not supported by geng")
+    elif name.startswith(MEMORY):
+        to = _memory(name[len(MEMORY) :], place)
     elif name.startswith(syslog.PREFIX):
         to = syslog.parse(name, lookup)
         to.log = log
     else:
         to = files.get(full_name(name))
     return Target(to, *parse_levels(words[1:]))
+
+
+def _memory(text: str, place: str) -> Memory:
+    try:
+        size = parse_size(text)
+    except BadValue:
+        size = 0
+    if size < len(place) + MAX_LINE + 64:
+        raise Invalid(f'invalid buffer size "{text}"')
+    return Memory(size, place)
 
 
 # -- the log -----------------------------------------------------------------------------------------------------------

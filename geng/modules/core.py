@@ -65,7 +65,10 @@ class CoreConf(Conf, level=Level.MAIN):
         if self.processes is not UNSET:
             raise Refused("is duplicate")
         word = cf.args[0]
-        self.processes = _cpus() if word == "auto" else num(word)
+        try:
+            self.processes = _cpus() if word == "auto" else num(word)
+        except Refused:
+            raise Refused("invalid value") from None
 
     @command("debug_points", MAIN)
     def set_debug_points(self, cf: Cf) -> None:

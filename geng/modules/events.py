@@ -5,19 +5,20 @@ nginx: ngx_event.c
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from typing import TYPE_CHECKING
 
-from geng.conf.convert import flag, msec, num
+from geng.conf.convert import flag, msec, num, to_bytes
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import EVENTS, MAIN
+from geng.core.cidr import BadCidr, Cidr
 from geng.errors import Invalid, Refused
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
 
-METHODS = ("epoll", "poll", "select")
-"""What `use` may name here: the loop behind gevent has these."""
+METHODS = ("epoll",)
+"""What `use` may name on Linux, as in nginx where it is built without further modules."""
 
 
 class EventsBlock(Conf, level=Level.MAIN):
@@ -37,12 +38,22 @@ class EventsBlock(Conf, level=Level.MAIN):
 class EventsConf(Conf, level=Level.MAIN):
     """What stands in the block; times in ms."""
 
-    connections: int = directive("worker_connections", EVENTS, num, default=512)
+    connections: int = value(512)
     multi_accept: bool = directive("multi_accept", EVENTS, flag, default=False)
     accept_mutex: bool = directive("accept_mutex", EVENTS, flag, default=False)
     accept_mutex_delay: int = directive("accept_mutex_delay", EVENTS, msec, default=500)
     use: str = value("epoll")
-    debug_connection: list[str] = value(())
+    debug_connection: list[Cidr] = value(())
+
+    @command("worker_connections", EVENTS)
+    def set_connections(self, cf: Cf) -> None:
+        """`worker_connections number`"""
+        if self.connections is not UNSET:
+            raise Refused("is duplicate")
+        try:
+            self.connections = num(cf.args[0])
+        except Refused:
+            raise Invalid(f'invalid number "{cf.args[0]}"') from None
 
     @command("use", EVENTS)
     def set_use(self, cf: Cf) -> None:
@@ -56,11 +67,23 @@ class EventsConf(Conf, level=Level.MAIN):
 
     @command("debug_connection", EVENTS)
     def add_debug_connection(self, cf: Cf) -> None:
-        """`debug_connection address | CIDR | unix:`: nginx has it in debugging builds only, and says so otherwise."""
+        """`debug_connection address | CIDR | hostname | unix:`"""
         word = cf.args[0]
-        if word != "unix:":
-            try:
-                ipaddress.ip_network(word, strict=False)
-            except ValueError:
-                pass
-        cf.warn('"debug_connection" is ignored, you need to rebuild nginx using --with-debug option to enable it')
+        found = [] if self.debug_connection is UNSET else self.debug_connection
+        try:
+            cidr = Cidr(word)
+        except BadCidr:
+            self.debug_connection = [*found, *_resolved(word)]
+            return
+        if cidr.loose:
+            cf.warn(f"low address bits of {word} are meaningless")
+        self.debug_connection = [*found, cidr]
+
+
+def _resolved(host: str) -> list[Cidr]:
+    """A network for each address of *host*; raises Invalid."""
+    try:
+        addresses = socket.getaddrinfo(to_bytes(host), None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise Invalid(f'host not found in debug_connection "{host}"') from None
+    return [Cidr(str(address[4][0])) for address in addresses]

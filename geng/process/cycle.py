@@ -23,12 +23,14 @@ from geng.conf.tables import MAIN
 from geng.core.log import Log, OpenFiles, errno_text, parse_target, say
 from geng.core.zone import RESERVED, Zone, Zones
 from geng.errors import ConfigError, Invalid
+from geng.http import debug
 from geng.modules import main_confs
 from geng.modules.core import PRODUCT, CoreConf, hostname
 from geng.modules.events import EventsBlock, EventsConf
 from geng.modules.threads import ThreadPools
 from geng.net import sockaddr as sa
 from geng.net.listen import BindFailed, Listening
+from geng.upstream.debug import content
 
 if TYPE_CHECKING:
     from geng.conf.convert import Path
@@ -139,6 +141,7 @@ class Cycle:
             raise ConfigError('no "events" section in configuration')
         self.unable = cf.unable
         if self.http is not None:
+            debug.link(self.http, self.events.debug_connection, content)
             self._check_connections(len(self.http.listenings))
             self.listenings = self._with_clones(self.http.listenings)
 
@@ -152,12 +155,12 @@ class Cycle:
 
     def add_main_log(self, cf: Cf) -> None:
         """`error_log` at the main level."""
-        self.log.add(parse_target(cf.args, self.files, cf.path, lookup, self.log))
+        self.log.add(parse_target(cf.args, self.files, cf.path, lookup, self.log, f"{cf.file}:{cf.line}"))
 
     def add_log(self, cf: Cf, log: Log | None) -> Log:
         """`error_log` inside http: *log* with one more target."""
         log = log or Log()
-        log.add(parse_target(cf.args, self.files, cf.path, lookup, self.log))
+        log.add(parse_target(cf.args, self.files, cf.path, lookup, self.log, f"{cf.file}:{cf.line}"))
         return log
 
     def _check_connections(self, listening: int) -> None:

@@ -76,5 +76,5 @@ cdef class Exchange:
     @cython.locals(c=CLink, state=CState, picker=CPicker, kept=bint)
     cpdef release(self, bint keepalive)
 
-@cython.locals(u=Exchange)
 cpdef exchange(CRequest r, Adapter adapter, begin)
+cpdef serve(Exchange u, CRequest r, Adapter adapter, begin)

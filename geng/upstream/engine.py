@@ -781,12 +781,17 @@ def handler(adapter: Adapter) -> Handler:
     def handle(r: Request) -> int:
         return exchange(r, adapter, begin)
 
+    handle.adapter = adapter  # type: ignore[attr-defined]  # for geng.upstream.debug
     return handle
 
 
 def exchange(r: Request, adapter: Adapter, begin: Callable[[Exchange], int] | None) -> int:
     """Serve *r* by an upstream."""
-    u = Exchange.__new__(Exchange)
+    return serve(Exchange.__new__(Exchange), r, adapter, begin)
+
+
+def serve(u: Exchange, r: Request, adapter: Adapter, begin: Callable[[Exchange], int] | None) -> int:
+    """Serve *r* by the new exchange *u*."""
     u.begin(r, adapter)
     r.upstream = u
     if begin is not None:
