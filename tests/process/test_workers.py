@@ -1,0 +1,206 @@
+"""What workers are told to be: how many, whose, where, with which limits and environment."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pwd
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.servers import wait_until
+from tests.process.conftest import RETURN, workers
+
+CPUS = os.sysconf("SC_NPROCESSORS_ONLN")
+MINE = sorted(os.sched_getaffinity(0))
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def status(pid: int, name: str) -> str:
+    """A line of /proc/PID/status."""
+    found = re.search(rf"^{name}:\s+(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def limit(pid: int, name: str) -> list[str]:
+    """Soft and hard, from /proc/PID/limits."""
+    found = re.search(rf"^{name} +(\S+) +(\S+)", Path(f"/proc/{pid}/limits").read_text(), re.MULTILINE)
+    assert found is not None
+    return [found[1], found[2]]
+
+
+def one(server, conf, said):
+    """The pid of a worker that has done all it was told."""
+    s = server(conf + RETURN)
+    return s, int(s.get("/").text)
+
+
+def test_auto(server):
+    s = server("worker_processes auto;" + RETURN)
+    assert len(workers(s, CPUS)) == CPUS
+
+
+@root_only
+def test_user(server, said):
+    s, worker = one(server, "user nobody nogroup;\n", said)
+    nobody = pwd.getpwnam("nobody")
+    assert status(worker, "Uid").split() == [str(nobody.pw_uid)] * 4
+    assert len(set(status(worker, "Gid").split())) == 1
+    assert status(worker, "Gid") != "0\t0\t0\t0"
+    assert status(s.pid, "Uid").split() == ["0"] * 4
+
+
+@root_only
+def test_user_owns_temporary_folders(server, said):
+    s, _ = one(server, "user nobody nogroup;\n", said)
+    assert (s.folder / "client_body_temp").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="not for root")
+def test_user_without_privileges(configtest):
+    said = configtest("user nobody;\nevents { }").stderr
+    assert '[warn] the "user" directive makes sense only if the master process runs with super-user privileges' in said
+
+
+def test_limits(server, said):
+    _, worker = one(server, "worker_rlimit_nofile 600; worker_rlimit_core 1m;", said)
+    assert limit(worker, "Max open files") == ["600", "600"]
+    assert limit(worker, "Max core file size") == ["1048576", "1048576"]
+
+
+def test_too_many_connections_for_the_limit(configtest):
+    conf = "%s events { worker_connections 1000000000; }"
+    assert "[warn] 1000000000 worker_connections exceed open file resource limit: " in configtest(conf % "").stderr
+    assert "limit: 100\n" in configtest(conf % "worker_rlimit_nofile 100;").stderr
+    assert "exceed" not in configtest(conf % "worker_rlimit_nofile 1000000000;").stderr
+
+
+def test_connections_for_the_sockets(configtest):
+    conf = "events { worker_connections 2; } http { server { listen 127.0.0.1:1; listen 127.0.0.1:2; } }"
+    said = configtest(conf).stderr
+    assert "[emerg] 2 worker_connections are not enough for 2 listening sockets\n" in said
+    assert configtest(conf.replace("connections 2", "connections 3")).returncode == 0
+
+
+def test_priority(server, said):
+    _, worker = one(server, "worker_priority 19;", said)
+    assert os.getpriority(os.PRIO_PROCESS, worker) == 19
+
+
+def test_working_directory(server, said, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("core")
+    s, worker = one(server, f"working_directory {folder};", said)
+    assert os.readlink(f"/proc/{worker}/cwd") == str(folder)
+    assert os.readlink(f"/proc/{s.pid}/cwd") != str(folder)
+
+
+def test_working_directory_that_is_not_there(server, said):
+    """A worker that cannot start is not started again; the master stays."""
+    s = server("working_directory /absent;" + RETURN, alerts=True)
+    said(s, r'\[alert\].*chdir\("/absent"\) failed \(2: No such file or directory\)')
+    said(s, r"\[alert\].*worker process \d+ exited with fatal code 2 and cannot be respawned")
+    assert s.process.poll() is None
+
+
+@pytest.mark.skipif(len(MINE) < 2 or MINE[:2] != [0, 1], reason="needs the first two processors")
+class TestAffinity:
+    def test_masks(self, server, said):
+        s = server("worker_processes 3; worker_cpu_affinity 01 10;" + RETURN)
+        pids = workers(s, 3)
+        said(s, rf"{pids[0]}#\d+: sched_setaffinity\(\): using cpu #0")
+        said(s, rf"{pids[2]}#\d+: sched_setaffinity\(\): using cpu #1")
+        assert [os.sched_getaffinity(pid) for pid in pids] == [{0}, {1}, {1}]
+        assert 'the number of "worker_processes" is not equal to the number of "worker_cpu_affinity" masks' in s.log(
+            "output"
+        )
+
+    def test_one_mask_for_all(self, server, said):
+        s, worker = one(server, "worker_cpu_affinity 11;", said)
+        assert os.sched_getaffinity(worker) == {0, 1}
+        assert "is not equal" not in s.log("output")
+
+    @pytest.mark.parametrize(("words", "cpus"), [("auto", [{0}, {1}]), ("auto 10", [{1}, {1}])])
+    def test_auto(self, server, said, words, cpus):
+        s = server(f"worker_processes 2; worker_cpu_affinity {words};" + RETURN)
+        pids = workers(s, 2)
+        for pid in pids:
+            said(s, rf"{pid}#\d+: sched_setaffinity\(\): using cpu #")
+        wait_until(lambda: [os.sched_getaffinity(pid) for pid in pids] == cpus, "the processors")
+
+
+MODULE = """
+import os
+from geng.http.module import Module, Variable
+module = Module(name="test_env", variables=(Variable("env", lambda r: repr(sorted(os.environ.items())).encode()),))
+"""
+
+
+def test_environment(server):
+    """Workers have what `env` names, and TZ; nothing else but what the interpreter needs."""
+    conf = 'load_module m.py; env KEPT; env "GIVEN=a b"; env ABSENT;' + RETURN.replace('"$pid"', '"$env"')
+    env = {"KEPT": "1", "GIVEN": "2", "DROPPED": "3", "TZ": "UTC"}
+    s = server(conf, files={"m.py": MODULE}, env=env)
+    found = dict(ast.literal_eval(s.get("/").text))
+    kept = {name: value for name, value in found.items() if not name.startswith(("PYTHON", "LD_LIBRARY_PATH"))}
+    assert kept == {"KEPT": "1", "GIVEN": "a b", "TZ": "UTC"}
+
+
+BROKEN = """
+import time
+from geng.http.module import Module
+def start(worker):
+    def fail():
+        raise RuntimeError("on purpose")
+    worker.hub.after(300, fail)
+module = Module(name="test_broken", init_worker=start)
+"""
+
+
+@pytest.mark.parametrize(("word", "pattern"), [("stop", ""), ("abort", r"worker process \d+ exited on signal 6")])
+def test_debug_points(server, said, word, pattern):
+    """Where something is wrong inside, a worker stops or dumps core if it is told to."""
+    s = server(f"load_module m.py; debug_points {word};" + RETURN, files={"m.py": BROKEN}, alerts=True)
+    (worker,) = workers(s)
+    said(s, r"\[alert\].*RuntimeError: on purpose")
+    if pattern:
+        said(s, pattern)
+        return
+    wait_until(lambda: status(worker, "State").startswith("T"), "the stop")
+    os.kill(worker, 18)
+
+
+@pytest.mark.parametrize("words", ["timer_resolution 100ms;", "pcre_jit on;", "pcre_jit off;", "lock_file a.lock;"])
+def test_accepted(server, said, words):
+    s, _ = one(server, words, said)
+    assert s.get("/").status == 200
+    assert not (s.folder / "a.lock").exists()
+
+
+FAULTS = [
+    ("worker_processes many;", '"worker_processes" directive invalid value'),
+    ("worker_cpu_affinity 012;", 'invalid character "2" in "worker_cpu_affinity"'),
+    ("worker_cpu_affinity auto 01 10;", 'invalid number of arguments in "worker_cpu_affinity" directive'),
+    ("worker_priority high;", '"worker_priority" directive invalid number'),
+    ("worker_rlimit_nofile x;", '"worker_rlimit_nofile" directive invalid number'),
+    ("worker_rlimit_core x;", '"worker_rlimit_core" directive invalid value'),
+    ("debug_points x;", 'invalid value "x"'),
+    ("debug_points stop; debug_points stop;", '"debug_points" directive is duplicate'),
+    ("worker_shutdown_timeout x;", '"worker_shutdown_timeout" directive invalid value'),
+    ("daemon maybe;", 'invalid value "maybe" in "daemon" directive, it must be "on" or "off"'),
+    ("events { use kqueue; }", 'invalid event type "kqueue"'),
+    ("events { worker_connections x; }", 'invalid number "x"'),
+]
+
+
+@pytest.mark.parametrize(("conf", "message"), FAULTS)
+def test_faults(configtest, conf, message):
+    done = configtest(conf if "events" in conf else conf + " events { }")
+    assert done.returncode == 1
+    assert f"[emerg] {message}" in done.stderr
+
+
+def test_no_events(configtest):
+    assert '[emerg] no "events" section in configuration\n' in configtest("pid a.pid;").stderr
