@@ -42,6 +42,8 @@ class EventsConf(Conf, level=Level.MAIN):
     multi_accept: bool = directive("multi_accept", EVENTS, flag, default=False)
     accept_mutex: bool = directive("accept_mutex", EVENTS, flag, default=False)
     accept_mutex_delay: int = directive("accept_mutex_delay", EVENTS, msec, default=500)
+    epoll_events: int = directive("epoll_events", EVENTS, num, default=512)  # the loop finds its own measure
+    aio_requests: int = directive("worker_aio_requests", EVENTS, num, default=32)  # of `aio on`, which Linux has not
     use: str = value("epoll")
     debug_connection: list[Cidr] = value(())
 

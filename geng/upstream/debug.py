@@ -91,5 +91,3 @@ def content(handler: Handler, debugging: Debugging) -> Handler:
 
 def _text(data: Any) -> str:
     return bytes(data).decode("utf-8", "surrogateescape")
-
-

@@ -229,7 +229,7 @@ def test_targets(files: OpenFiles) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["memory:1m", "debug"], "logging to memory is not supported by geng"),
+        (["memory:1", "debug"], 'invalid buffer size "1"'),
         (["syslog:server="], 'no host in syslog server ""'),
         (["/e.log", "loud"], 'invalid log level "loud"'),
     ],

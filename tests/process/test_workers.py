@@ -172,7 +172,9 @@ def test_debug_points(server, said, word, pattern):
     os.kill(worker, 18)
 
 
-@pytest.mark.parametrize("words", ["timer_resolution 100ms;", "pcre_jit on;", "pcre_jit off;", "lock_file a.lock;"])
+@pytest.mark.parametrize(
+    "words", ["timer_resolution 100ms;", "pcre_jit on;", "pcre_jit off;", "lock_file a.lock;", "thread_pool a threads=2;"]
+)
 def test_accepted(server, said, words):
     s, _ = one(server, words, said)
     assert s.get("/").status == 200

@@ -1,12 +1,12 @@
 """Directives of the main level and of events that geng does not run.
 
-nginx: ngx_event_openssl.c, ngx_event_openssl_cache.c, ngx_event_quic_bpf.c, ngx_epoll_module.c,
+nginx: ngx_event_openssl.c, ngx_event_openssl_cache.c, ngx_event_quic_bpf.c,
 ngx_google_perftools_module.c
 """
 
 from __future__ import annotations
 
-from geng.conf.convert import flag, num, string
+from geng.conf.convert import flag, string
 from geng.conf.directive import Conf, Level
 from geng.modules.foreign.mail import MailBlock
 from geng.modules.foreign.stream import StreamBlock
@@ -25,10 +25,6 @@ class QuicBpfConf(Foreign, level=Level.MAIN, module="quic_bpf", rules={"quic_bpf
     """Which worker gets a QUIC packet."""
 
 
-class EpollConf(Foreign, level=Level.MAIN, module="epoll", rules={"epoll_events": num, "worker_aio_requests": num}):
-    """How many events at once."""
-
-
 class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules={"google_perftools_profiles": string}):
     """Google's profiler."""
 
@@ -37,7 +33,6 @@ MAIN_CONFS: tuple[type[Conf], ...] = (
     OpensslConf,
     OpensslCacheConf,
     QuicBpfConf,
-    EpollConf,
     PerftoolsConf,
     MailBlock,
     StreamBlock,
