@@ -34,6 +34,7 @@ class HttpScope:
         self.classes: list[type[Conf]] = [cls for module in modules for cls in module.confs]
         self.variables = Variables()
         self.values: list[Value] = []
+        self.header_lines: dict[int, Any] = {}  # those of proxy_set_header and its like that have been compiled
         self.main: CoreMain = None  # type: ignore[assignment]
 
     def value(self, cf: Cf, text: str) -> Value:

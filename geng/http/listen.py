@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import to_bytes
 from geng.core.hostnames import HostTable
-from geng.core.values import BadValue, parse_sec, parse_size
+from geng.core.values import BadValue, atoi, parse_sec, parse_size
 from geng.errors import Invalid
 from geng.net import sockaddr as sa
 from geng.net.listen import Listening, ListenOptions
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from geng.http.script import Regex
 
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
-_PORTS = re.compile(r"\d+(?:-\d+)?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -96,8 +96,11 @@ class Port:
         return self.addresses.get(c.local_addr()[0], self.default)
 
 
-def parse_address(text: str, default_port: int = 80) -> list[Any]:
-    """The sockaddrs that `listen TEXT` means; raises Invalid with nginx's words for what is wrong."""
+def parse_address(text: str, default_port: int = 80, listen: bool = True) -> list[Any]:
+    """The sockaddrs that `listen TEXT` means; raises Invalid with nginx's words for what is wrong.
+
+    Without *listen*, *text* names a server to talk to: no `*`, no ranges, and a number is a host.
+    """
     if text[:5].lower() == "unix:":
         path = text[5:]
         if not path:
@@ -110,10 +113,12 @@ def parse_address(text: str, default_port: int = 80) -> list[Any]:
     if "/" in text or "?" in text:
         raise Invalid("invalid host")
     host, colon, port = text.partition(":")
-    if not colon and _PORTS.fullmatch(text):
+    if listen and not colon and _are_ports(text):
         return [("0.0.0.0", number) for number in _ports(text)]
-    numbers = _ports(port) if colon else [default_port]
-    if host == "*":
+    numbers: Sequence[int] = [default_port]
+    if colon:
+        numbers = _ports(port) if listen else [_port(port)]
+    if host == "*" and listen:
         return [("0.0.0.0", number) for number in numbers]
     if not host:
         raise Invalid("no host")
@@ -126,6 +131,14 @@ def _port(text: str) -> int:
     if not 1 <= number <= 65535:
         raise Invalid("invalid port")
     return number
+
+
+def _are_ports(text: str) -> bool:
+    """Whether nginx takes *text* for ports, which may be wrong, and not for a host."""
+    try:
+        return all(atoi(part) >= 0 for part in text.split("-", 1))
+    except BadValue:
+        return False
 
 
 def _ports(text: str) -> range:

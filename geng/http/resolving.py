@@ -41,7 +41,7 @@ class ResolverSettings:
                 made._parameter(word, name, text)
                 continue
             try:
-                made.servers.extend(parse_address(word, 53))
+                made.servers.extend(parse_address(word, 53, listen=False))
             except Invalid as invalid:
                 raise Invalid(f'{invalid} in resolver "{word}"') from None
         if not made.servers:

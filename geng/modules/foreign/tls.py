@@ -103,10 +103,13 @@ def password_file(cf: Cf, name: str) -> str:
     """A file that can be read.   nginx: ngx_ssl_read_password_file"""
     full = cf.path(name, conf_prefix=True)
     try:
-        with open(full, "rb"):
-            return full
+        file = open(full, "rb")  # noqa: SIM115 - what fails is told apart
+    except IsADirectoryError as error:
+        raise Invalid(f'read() "{full}" failed{errno_text(error.errno)}') from None
     except OSError as error:
         raise Invalid(f'open() "{full}" failed{errno_text(error.errno)}') from None
+    file.close()
+    return full
 
 
 def server_alpn(*words: str) -> tuple[str, ...]:

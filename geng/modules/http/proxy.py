@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.compiler import Cf
-from geng.conf.convert import enum, num, to_bytes, to_text, with_cf
+from geng.conf.convert import enum, keyval, num, to_bytes, to_text, with_cf
 from geng.conf.directive import UNSET, command, directive, own_or_nameless, value
 from geng.conf.tables import LIF, LMT, LOC
 from geng.errors import Invalid, Refused
@@ -79,10 +79,17 @@ def vars_of(url: Url, default_port: int) -> ProxyVars:
     return ProxyVars(b"%s:%d" % (host, url.port), b"%d" % url.port, uri)
 
 
-@with_cf
-def header(cf: Cf, name: str, text: str) -> tuple[str, Value]:
-    """A header line to send: its value may hold variables."""
-    return name, compile_value(cf, text)
+def compiled(cf: Cf, lines: Sequence[tuple[str, str]]) -> Sequence[tuple[str, Value]]:
+    """Header lines to send, their values compiled: as late as nginx does it, and once for all that inherit them.
+
+    nginx: ngx_http_proxy_init_headers
+    """
+    known: dict[int, Any] = cf.scope.header_lines
+    found = known.get(id(lines))
+    if found is None:
+        found = known[id(lines)] = (lines, [(name, compile_value(cf, text)) for name, text in lines])
+    made: Sequence[tuple[str, Value]] = found[1]
+    return made
 
 
 @with_cf
@@ -123,7 +130,7 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
     cookie_domains: list[Rule] | None = value(None)
     cookie_paths: list[Rule] | None = value(None)
     cookie_flags: list[CookieFlags] | None = value(None)
-    set_header: Sequence[tuple[str, Value]] = directive("proxy_set_header", HSL, header, default=(), repeat=True)
+    set_header: Sequence[tuple[str, str]] = directive("proxy_set_header", HSL, keyval, default=(), repeat=True)
     set_body: Value | None = directive("proxy_set_body", HSL, text_value, default=None)
     method: Value | None = directive("proxy_method", HSL, text_value, default=None)
     http_version: int = directive("proxy_http_version", HSL, enum({"1.0": 10, "1.1": 11, "2": 20}), default=11)
@@ -240,6 +247,7 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
         super().check(cf)
         if self.http_version == 20:
             cf.cannot('"proxy_http_version 2"')
+        self.header_lines = compiled(cf, self.set_header)
         self.all_upstreams = upstreams(cf)
         self.all_caches = cf.confs[ProxyCaches].caches
 
@@ -253,7 +261,7 @@ class ProxyAdapter(Http1Adapter):
             method=conf.method,
             vars=target.vars,
             location=target.location,
-            headers=conf.set_header,
+            headers=conf.header_lines,
             body=conf.set_body,
             pass_headers=conf.pass_request_headers,
             streams=conf.pass_request_body and conf.set_body is None and not conf.request_buffering,
