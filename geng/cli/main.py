@@ -124,6 +124,8 @@ def run(options: Options) -> int:
     except ConfigError as error:
         if not isinstance(error, cycles.Reported):
             log.log(error.level, str(error))
+            if error.note:
+                log.notice(error.note)
         if options.test:
             say(f"configuration file {options.full(options.conf)} test failed")
         return 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from geng.conf import tables
 from geng.conf.directive import UNSET, Command, Conf, Level
 from geng.conf.syntax import Fault, Node
-from geng.errors import ConfigError, Invalid, Refused
+from geng.errors import ConfigError, Invalid, Refused, UnknownDirective
 
 if TYPE_CHECKING:
     from geng.conf.source import Sources
@@ -156,10 +156,19 @@ class Cf:
             else:
                 tables.check_among(own, node, self.context)
             self._command(node)
+        except UnknownDirective as unknown:
+            raise self._explained(unknown, node.name) from None
         except Refused as refused:
             raise self.error(f'"{node.name}" directive {refused}') from None
         except Invalid as invalid:
             raise self.error(str(invalid)) from None
+
+    def _explained(self, unknown: UnknownDirective, name: str) -> ConfigError:
+        from geng.conf import thirdparty
+
+        error = self.error(str(unknown))
+        error.note = thirdparty.explain(name)
+        return error
 
     def _command(self, node: Node) -> None:
         for cls, entry in self.registry.get(node.name, ()):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geng.conf import directives
-from geng.errors import Invalid
+from geng.errors import Invalid, UnknownDirective
 
 if TYPE_CHECKING:
     from geng.conf.syntax import Node
@@ -120,7 +120,7 @@ def check_among(known: Sequence[Entry], node: Node, context: int) -> Entry:
     """The same, with the entries that there are for the name."""
     shown = node.name.partition("\0")[0]
     if not known:
-        raise Invalid(f'unknown directive "{shown}"')
+        raise UnknownDirective(f'unknown directive "{shown}"')
     for entry in known:
         if entry.contexts & context:
             _check_shape(entry, node)

@@ -329,6 +329,8 @@ def reread(old: Cycle) -> Cycle | None:
         return None
     except ConfigError as error:
         old.log.log(error.level, str(error))
+        if error.note:
+            old.log.notice(error.note)
         return None
     except Exception as error:
         from geng.net.hub import describe

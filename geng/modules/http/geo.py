@@ -31,10 +31,8 @@ class GeoConf(Conf, level=Level.MAIN):
         words = list(cf.args)
         node = cf.node
         for word in words:
-            if word[:1] != "$":
+            if word[:1] != "$" or word == "$":
                 raise Invalid(f'invalid variable name "{word}"')
-        if words[-1] == "$":
-            raise Invalid('invalid variable name "$"')
         source = cf.scope.variables.ref(words[0][1:]) if len(words) == 2 else None
         table = GeoTable()
         for row in cf.rows(node.block or []):

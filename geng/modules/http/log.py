@@ -385,13 +385,13 @@ class LogConf(Conf, level=Level.LOCATION):
 
 
 def _path_cache(cf: Cf) -> PathCache | None:
-    most, inactive, valid, least = 0, 10, 60, 1
+    most, inactive, valid, least, there = 0, 10, 60, 1, True
     for word in cf.args:
         name, _, text = word.partition("=")
         try:
             if word == "off":
-                return None
-            if name == "max":
+                there = False
+            elif name == "max":
                 most = atoi(text)
             elif name == "inactive":
                 inactive = parse_sec(text)
@@ -403,6 +403,8 @@ def _path_cache(cf: Cf) -> PathCache | None:
                 raise BadValue
         except BadValue:
             raise Invalid(f'invalid "open_log_file_cache" parameter "{word}"') from None
+    if not there:
+        return None
     if not most:
         raise Invalid('"open_log_file_cache" must have "max" parameter')
     return PathCache(most, inactive, valid, least)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from geng.conf.directive import Level, command
 from geng.conf.tables import STREAM, STREAM_SRV
 from geng.errors import Invalid
+from geng.http.script import compile_value
 from geng.modules.foreign.borrowed import Part
 from geng.modules.foreign.stream.core import StreamMain, StreamServer
 from geng.modules.foreign.stream.proxy import SslPreread, StreamPass, StreamProxy, StreamReturn, StreamSet
@@ -58,6 +59,7 @@ class StreamLogs(LogConf, level=Level.LOCATION):
     def add_stream_log(self, cf: Cf) -> None:
         """`access_log path format [parameters] | off`"""
         if len(cf.args) == 1 and cf.args[0] != "off":
+            compile_value(cf, cf.args[0])
             raise Invalid("log format is not specified")
         LogConf.commands["access_log"].set(self, cf)
 
