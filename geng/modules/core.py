@@ -8,7 +8,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import re
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +105,8 @@ class CoreConf(Conf, level=Level.MAIN):
         if self.priority is not UNSET:
             raise Refused("is duplicate")
         word = cf.args[0]
-        if not re.fullmatch(r"[+-]?\d+", word):
-            raise Refused("invalid number")
-        self.priority = int(word)
+        number = num(word[1:] if word[:1] in ("+", "-") else word)
+        self.priority = -number if word[:1] == "-" else number
 
     @command("worker_cpu_affinity", MAIN)
     def set_affinity(self, cf: Cf) -> None:
@@ -186,7 +184,7 @@ def _mask(word: str) -> frozenset[int]:
     if len(word) > 1024:
         raise Invalid('"worker_cpu_affinity" supports up to 1024 CPUs only')
     bits = word.replace(" ", "")
-    for ch in bits:
+    for ch in reversed(bits):  # nginx reads from the right
         if ch not in "01":
             raise Invalid(f'invalid character "{ch}" in "worker_cpu_affinity"')
     return frozenset(i for i, ch in enumerate(reversed(bits)) if ch == "1")

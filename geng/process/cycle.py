@@ -140,9 +140,9 @@ class Cycle:
         if not confs[EventsBlock].seen:
             raise ConfigError('no "events" section in configuration')
         self.unable = cf.unable
+        self._check_connections(len(self.http.listenings) if self.http is not None else 0)
         if self.http is not None:
             debug.link(self.http, self.events.debug_connection, content)
-            self._check_connections(len(self.http.listenings))
             self.listenings = self._with_clones(self.http.listenings)
 
     def _tell(self, level: str, message: str) -> None:
