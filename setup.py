@@ -20,6 +20,7 @@ HOT = {
     "hot.decimal": False,
     "hot.http1": False,
     "hot.counters": False,
+    "hot.tls": False,
     "hot.greenlets": True,
     "hot.connection": True,
     "core.clock": False,

@@ -65,6 +65,15 @@ class ConnectionClosed(GengError):
         self.error = error
         self.call = call
 
+    @property
+    def message(self) -> str:
+        """What the log says of it."""
+        return f"{self.call} failed"
+
+    def level(self, ordinary: str) -> str:
+        """How loud; *ordinary* is for what a network does every day."""
+        return ordinary
+
 
 class Refused(Invalid):
     """An Invalid whose words follow the directive's name: `"x" directive invalid value` (a slot setter's rv)."""

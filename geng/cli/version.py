@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 
 from geng import __version__
+from geng.tls.openssl import NoOpenSsl, library
 
 NGINX_VERSION = "1.31.5"
 """The nginx whose configuration and behaviour geng has."""
@@ -59,9 +60,17 @@ def version() -> str:
 def details() -> str:
     """What `-V` adds."""
     return (
-        f"built by {platform.python_implementation()} {platform.python_version()}\n"
+        f"built by {platform.python_implementation()} {platform.python_version()}\n{tls()}"
         f"configure arguments:{''.join(' ' + word for word in configure_arguments())}\n"
     )
+
+
+def tls() -> str:
+    """The lines about TLS; none where there is no OpenSSL."""
+    try:
+        return f"built with {library().version}\nTLS SNI support enabled\n"
+    except NoOpenSsl:
+        return ""
 
 
 def configure_arguments() -> list[str]:
@@ -69,6 +78,9 @@ def configure_arguments() -> list[str]:
     from geng.modules.http import HTTP_MODULES
 
     there = {module.name.removeprefix("http_") for module in HTTP_MODULES}
+
+    if not tls():
+        there.discard("ssl")
 
     def works(name: str) -> bool:
         return name in there or FILTERS.get(name, name) in there

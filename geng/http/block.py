@@ -151,6 +151,8 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
         value.link()
     for address in main.ports.all():
         _server_names(cf, address)
+        for srv in address.servers:
+            srv.behind_tls |= address.ssl
     for srv in main.servers:
         phases.link_server(srv, scope.modules)
     return Http(scope, main, main.ports.listenings(accepted))

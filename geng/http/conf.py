@@ -33,6 +33,7 @@ from geng.http.files import UNLIMITED, OpenFileCache
 from geng.http.listen import Ports, default_listen, read_listen
 from geng.http.resolving import ResolverSettings
 from geng.http.script import Regex, Value, compile_regex, compile_value, count_variables
+from geng.http.servertls import Protocol, ServerTls
 from geng.wire.http1 import RequestOptions
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class CoreMain(Conf, level=Level.MAIN):
         self.confs: dict[type[Conf], Any] = {}
         self.has_error_pages = False
         self.worker: Any = None  # the worker that this process is
+        self.protocols: list[Protocol] = []  # that ALPN may choose besides HTTP/1, best first
 
     def __getitem__(self, cls: type[Any]) -> Any:
         return self.confs[cls]
@@ -116,6 +118,8 @@ class CoreSrv(Conf, level=Level.SERVER):
         self.rewrite: tuple[Handler, ...] = ()
         self.file = ""
         self.line = 0
+        self.tls = ServerTls()
+        self.behind_tls = False  # some address of this server speaks TLS
 
     def __getitem__(self, cls: type[Any]) -> Any:
         return self.confs[cls]

@@ -19,7 +19,7 @@ from geng.conf.convert import holds
 from geng.core.clock import msec
 from geng.errors import Abandoned, ConnectionClosed
 from geng.hot.http1 import CLOSE, DONE, HOST_KNOWN, NEED_MORE, parse_request
-from geng.http import phases
+from geng.http import phases, tls
 from geng.http.body import finish_discard
 from geng.http.filters import ClientGone
 from geng.http.module import OK
@@ -88,6 +88,13 @@ class HttpConnection:
 
     def __repr__(self) -> str:
         return f"<HttpConnection {self.c!r} {self.action}>"
+
+    def start_http(self) -> None:
+        """Wait for the first request, now that TLS, where there is any, is established."""
+        c = self.c
+        c.on_read = _readable
+        if c.ready:
+            _readable(c)
 
     # ---- what is received
 
@@ -188,6 +195,11 @@ def accepted(c: Connection) -> None:
     c.on_drain = _drained
     c.set_timeout(hc.srv.client_header_timeout)
     c.reusable(True)
+    if hc.address.ssl:
+        if not hc.wants_proxy_protocol:
+            hc.action = "SSL handshaking"
+        c.on_read = tls.begin
+        return
     c.on_read = _readable
 
 
@@ -198,7 +210,7 @@ def _readable(c: Connection) -> None:
         data = c.recv(READ_SIZE)
     except ConnectionClosed as error:
         if not (hc.served and error.error == ECONNRESET):
-            hc.srv.default.log.info("recv() failed", err=error.error, ctx=c)
+            hc.srv.default.log.log(error.level("info"), error.message, err=error.error, ctx=c)
         c.close()
         return
     if data is None:
@@ -315,7 +327,9 @@ def _serve_one(hc: HttpConnection) -> bool:
 
 
 def _choose_server(r: Request, head: RequestHead) -> None:
-    srv = r.hc.address.find(head.server or b"", r)
+    host = head.server or b""
+    hc = r.hc
+    srv = hc.address.find(host, r) if hc.ssl is None else tls.choose_server(r, host)
     if srv is not None and srv is not r.srv:
         r.srv = srv
         r.loc = srv.default
@@ -377,7 +391,7 @@ def _receive(hc: HttpConnection, head: RequestHead, deadline: int) -> bytes | No
                     break
             left = deadline - monotonic_ns() // 1_000_000
     except ConnectionClosed as error:
-        log.info("recv() failed", err=error.error, ctx=c)
+        log.log(error.level("info"), error.message, err=error.error, ctx=c)
         status = 400
     else:
         if data:

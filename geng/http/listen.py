@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
+PROXY_PROTOCOL, TLS, HTTP2 = 1, 2, 4
+PROTOCOLS = {"proxy_protocol": PROXY_PROTOCOL, "ssl": TLS}
+
+
 @dataclass(slots=True)
 class ListenParameters:
     """What one `listen` says."""
@@ -36,14 +40,14 @@ class ListenParameters:
     set: bool = False  # a parameter of the socket itself was given
     bind: bool = False
     default_server: bool = False
-    proxy_protocol: bool = False
+    protocols: int = 0  # PROXY_PROTOCOL, TLS, HTTP2
 
 
 class Address:
     """One address:port with its servers by name.   nginx: ngx_http_conf_addr_t, ngx_http_virtual_names_t"""
 
     __slots__ = ("bind", "default", "has_default", "hosts", "names", "parameters", "protocols", "protocols_changed",
-                 "protocols_set", "proxy_protocol", "regexes", "request_options", "servers", "set", "sockaddr",
+                 "protocols_seen", "protocols_set", "regexes", "request_options", "servers", "set", "sockaddr",
                  "text")  # fmt: skip
 
     def __init__(self, sockaddr: Any, parameters: ListenParameters, server: CoreSrv) -> None:
@@ -54,8 +58,9 @@ class Address:
         self.bind = parameters.bind
         self.default = server
         self.has_default = parameters.default_server
-        self.proxy_protocol = parameters.proxy_protocol
-        self.protocols = self.protocols_set = self.protocols_changed = False
+        self.protocols = parameters.protocols
+        self.protocols_seen = 0
+        self.protocols_set = self.protocols_changed = False
         self.servers = [server]
         self.names = False  # whether a server must be looked for at all
         self.hosts: HostTable[CoreSrv] = HostTable()
@@ -68,6 +73,14 @@ class Address:
     @property
     def wildcard(self) -> bool:
         return sa.is_wildcard(self.sockaddr)
+
+    @property
+    def proxy_protocol(self) -> bool:
+        return bool(self.protocols & PROXY_PROTOCOL)
+
+    @property
+    def ssl(self) -> bool:
+        return bool(self.protocols & TLS)
 
     def find(self, host: bytes, r: Any) -> CoreSrv | None:
         """The server that has the name *host* (lower case), None for none.   nginx: ngx_http_find_virtual_server"""
@@ -206,10 +219,10 @@ def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
     if word in ("default_server", "default"):
         found.default_server = True
         return
-    if word == "proxy_protocol":
-        found.proxy_protocol = True
+    if word in PROTOCOLS:
+        found.protocols |= PROTOCOLS[word]
         return
-    if word in ("ssl", "http2", "quic"):
+    if word in ("http2", "quic"):
         cf.cannot(f'the "{word}" parameter of "listen"')
         return
     if name == "accept_filter" and equals:
@@ -311,7 +324,6 @@ def _join(cf: Cf, address: Address, server: CoreSrv, parameters: ListenParameter
     if server in address.servers:
         raise Invalid(f"a duplicate listen {address.text}")
     address.servers.append(server)
-    before = address.proxy_protocol
     if parameters.set:
         if address.set:
             raise Invalid(f"duplicate listen options for {address.text}")
@@ -321,23 +333,24 @@ def _join(cf: Cf, address: Address, server: CoreSrv, parameters: ListenParameter
             raise Invalid(f"a duplicate default server for {address.text}")
         address.has_default = True
         address.default = server
-    _join_protocols(cf, address, parameters, before)
+    _join_protocols(cf, address, parameters)
 
 
-def _join_protocols(cf: Cf, address: Address, parameters: ListenParameters, before: bool) -> None:
-    """proxy_protocol given by some servers only: it holds for all, with a warning where they contradict."""
-    now = parameters.proxy_protocol
+def _join_protocols(cf: Cf, address: Address, parameters: ListenParameters) -> None:
+    """Protocols given by some servers only: they hold for all, with a warning where the servers contradict."""
+    before, now = address.protocols, parameters.protocols
+    seen = address.protocols_seen
     redefined = False
-    if now and not before:
-        redefined = (address.set and not parameters.set) or address.protocols_changed
-        address.protocols, address.protocols_changed = before, True
-    elif before and not now:
-        redefined = parameters.set or (address.protocols_set and now != address.protocols)
-        address.protocols, address.protocols_changed = now, True
+    if now | before != before:
+        redefined = (address.set and not parameters.set) or address.protocols_changed or now | before != now
+        address.protocols_seen, address.protocols_changed = before, True
+    elif before | now != now:
+        redefined = parameters.set or (address.protocols_set and now != seen)
+        address.protocols_seen, address.protocols_changed = now, True
     else:
-        redefined = (parameters.set and address.protocols_changed) or (address.protocols_set and now != address.protocols)
-        address.protocols = now
+        redefined = (parameters.set and address.protocols_changed) or (address.protocols_set and now != seen)
+        address.protocols_seen = now
     address.protocols_set = True
     if redefined:
         cf.warn(f"protocol options redefined for {address.text}")
-    address.proxy_protocol = now or before
+    address.protocols = now | before

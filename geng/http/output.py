@@ -277,8 +277,8 @@ class Output(Writer):
         r = self.r
         r.keepalive = False
         r.hc.broken = True
-        if error.error:
-            r.log.info(f"{error.call} failed", err=error.error, ctx=r.hc.doing("sending to client"))
+        if error.call not in ("sendfile()", "pread()") or error.error:
+            r.log.log(error.level("info"), error.message, err=error.error, ctx=r.hc.doing("sending to client"))
         else:
             r.log.alert("a file is shorter than it was while sending to client", ctx=r.c)
         raise ClientGone from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from geng.hot.http1 import CONNECT, MSIE6, POST, SAFARI
 from geng.hot.uri import escape_uri
-from geng.http import special
+from geng.http import special, tls
 from geng.http.filters import below_postpone, chain, subrequest_sink
 from geng.http.linked import Linked
 from geng.http.location import REDIRECT, find
@@ -38,6 +38,8 @@ Step = Callable[["Request"], int]
 def link_server(srv: CoreSrv, modules: Sequence[Module]) -> None:
     """Fill what a server and its locations do in each phase. Handlers registered last run first, as in nginx."""
     srv.post_read = _linked(srv.default, modules, Phase.POST_READ)
+    if srv.behind_tls:
+        srv.post_read = (tls.check, *srv.post_read)
     srv.rewrite = _linked(srv.default, modules, Phase.SERVER_REWRITE)
     for loc in _locations(srv.default):
         _link_location(loc, modules)

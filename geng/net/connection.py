@@ -58,9 +58,10 @@ class Connection(Link):
 
     on_drain(c): the pool is short of connections and asks this reusable one to go (default: close).
     on_timeout(c): the deadline of set_timeout() passed while no greenlet waits.
+    ssl: the connection's TLS (geng.net.tls.Tls), None for a plain one.
     """
 
-    __slots__ = ()
+    __slots__ = ("ssl",)
 
     def __repr__(self) -> str:
         if self.closed:
@@ -448,6 +449,7 @@ class ConnectionPool:
         else:
             reader, timer = self.hub.loop.io(fd, READ), Timer(_expired)
         c = Connection(self, fd, number, reader, timer)
+        c.ssl = None
         timer.arg = c
         self.connections.add(c)
         return c

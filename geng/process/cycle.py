@@ -30,6 +30,7 @@ from geng.modules.events import EventsBlock, EventsConf
 from geng.modules.threads import ThreadPools
 from geng.net import sockaddr as sa
 from geng.net.listen import BindFailed, Listening
+from geng.tls.loading import Objects
 from geng.upstream.debug import content
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Cycle:
         self.stat: Zone = None  # type: ignore[assignment]
         self.site_modules: list[Any] = []  # by load_module
         self.unable: ConfigError | None = None  # what of this configuration geng does not run yet
+        self.tls_objects = Objects(lambda name: self.sources.full_name(name, True))  # certificates and keys
 
     @staticmethod
     def lookup(text: str, port: int) -> Any:

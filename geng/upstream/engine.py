@@ -717,9 +717,9 @@ class Exchange:
         return self.next(ft.ERROR)
 
     def log_broken(self, error: ConnectionClosed, action: str) -> None:
-        call = "writev()" if error.call == "send()" else error.call
-        level = "error" if error.error in ORDINARY_ERRORS else "alert"
-        self.r.log.log(level, f"{call} failed", err=error.error, ctx=self.doing(action))
+        message = "writev() failed" if error.call == "send()" else error.message
+        level = error.level("error" if error.error in ORDINARY_ERRORS else "alert")
+        self.r.log.log(level, message, err=error.error, ctx=self.doing(action))
 
     def client_left(self) -> int:
         """nginx: ngx_http_upstream_check_broken_connection"""

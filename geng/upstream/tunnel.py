@@ -93,7 +93,7 @@ def tunnel(u: Exchange, c: Connection, w: Writer, data: bytes) -> int:
                 r.log.error("upstream timed out", err=ETIMEDOUT, ctx=r.hc.doing(ACTION))
                 break
     except ConnectionClosed as error:
-        r.log.info(f"{error.call} failed", err=error.error or None, ctx=r.hc.doing(ACTION))
+        r.log.log(error.level("info"), error.message, err=error.error, ctx=r.hc.doing(ACTION))
     u.drop()
     r.hc.broken = True
     return DONE

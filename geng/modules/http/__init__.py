@@ -41,6 +41,7 @@ from geng.modules.http import (
     slice,
     split_clients,
     ssi,
+    ssl,
     static,
     stub_status,
     sub,
@@ -90,6 +91,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     split_clients.module,
     referer.module,
     rewrite.module,
+    ssl.module,
     # -- handlers that talk to backends
     proxy.module,
     empty_gif.module,
