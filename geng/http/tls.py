@@ -195,7 +195,7 @@ def _find(hc: HttpConnection, tls: Tls, host: bytes) -> CoreSrv | None:
 def _use_server(hc: HttpConnection, tls: Tls, srv: CoreSrv, host: bytes) -> None:
     tls.servername = host
     hc.default = hc.srv = srv
-    hc.keepalive_hot = srv.default.hot
+    hc.default_hot = hc.keepalive_hot = srv.default.hot
     tls.buffer_size = srv.tls.buffer_size
     context = srv.tls.context
     if context is not None:

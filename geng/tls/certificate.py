@@ -34,7 +34,8 @@ def text_of(write: Callable[[int], object]) -> bytes:
         write(bio)
         size = ssl.BIO_ctrl(bio, 10, 0, None)  # BIO_CTRL_PENDING
         buffer = ctypes.create_string_buffer(size + 1)
-        return buffer.raw[: max(ssl.BIO_read(bio, buffer, size), 0)] if size else b""
+        got = ssl.BIO_read(bio, buffer, size) if size else 0
+        return buffer.raw[: max(got, 0)]
     finally:
         ssl.BIO_free(bio)
 

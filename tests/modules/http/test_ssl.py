@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness.backend import Answer
 from tests.harness.client import Response
 from tests.harness.server import Server, wait_until
 from tests.harness.tls import Authority, Connection
@@ -60,7 +61,7 @@ def test_request_byte_by_byte(server: Start, ca: Authority) -> None:
 
 def test_large_bodies_both_ways(server: Start, backend: Callable[..., Any], ca: Authority) -> None:
     data = os.urandom(1_500_000)
-    up = backend(lambda request: request.body)
+    up = backend(lambda request: Answer(body=request.body))
     s = server(
         conf(ca, "client_max_body_size 0; root html; location /up { proxy_pass http://127.0.0.1:%UP%; }"),
         files={"html/big": data},
