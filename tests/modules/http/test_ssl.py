@@ -80,7 +80,7 @@ def test_slow_reader_gets_it_all(server: Start, ca: Authority) -> None:
     )
     for target in ("/big", "/limited/big"):
         with Connection(s.address()) as c:
-            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             c.send(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target.encode())
             assert c.response().body == data
 
