@@ -63,6 +63,8 @@ class Connection(Link):
 
     __slots__ = ("ssl",)
 
+    ssl: Any
+
     def __repr__(self) -> str:
         if self.closed:
             return f"<Connection *{self.number} closed>"

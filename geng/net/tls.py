@@ -453,7 +453,7 @@ def _records(parts: Sequence[Bytes], room: int) -> list[tuple[Any, int, int]]:
 def secure(c: Connection, context: Context, *, client: bool = False) -> TlsConnection:
     """Make *c* a TLS connection whose handshake is still to come; raises TlsBroken."""
     c.ssl = Tls(c, context, client=client)
-    c.__class__ = TlsConnection  # type: ignore[assignment]
+    c.__class__ = TlsConnection
     return c  # type: ignore[return-value]
 
 

@@ -266,11 +266,13 @@ FAULTS = [
         'cannot load certificate key "%CA%/one.crt": PEM_read_bio_PrivateKey() failed (SSL: error:',
     ),
     (
-        "ssl_certificate %CA%/one.crt; ssl_certificate_key %CA%/one.key; ssl_ciphers none; server { listen 127.0.0.1:%PORT% ssl; }",
+        "ssl_certificate %CA%/one.crt; ssl_certificate_key %CA%/one.key; ssl_ciphers none;"
+        " server { listen 127.0.0.1:%PORT% ssl; }",
         'SSL_CTX_set_cipher_list("none") failed (SSL: error:0A0000B9:SSL routines::no cipher match)',
     ),
     (
-        "ssl_certificate %CA%/one.crt; ssl_certificate_key %CA%/one.key; ssl_verify_client on; server { listen 127.0.0.1:%PORT% ssl; }",
+        "ssl_certificate %CA%/one.crt; ssl_certificate_key %CA%/one.key; ssl_verify_client on;"
+        " server { listen 127.0.0.1:%PORT% ssl; }",
         "no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client",
     ),
     ("ssl_protocols TLSv9; ", 'invalid value "TLSv9" in %DIR%/nginx.conf:1'),
