@@ -6,11 +6,13 @@ nginx: ngx_http.c (ngx_http_block)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.compiler import Confs, fresh
 from geng.conf.directive import Conf, Level, command, commands_of
 from geng.conf.tables import HTTP, LOC, MAIN, SRV
+from geng.core import hashes
 from geng.core.hostnames import BadName, Conflict
 from geng.errors import ConfigError, Invalid, Refused
 from geng.http import phases
@@ -34,6 +36,8 @@ class HttpScope:
         self.classes: list[type[Conf]] = [cls for module in modules for cls in module.confs]
         self.variables = Variables()
         self.values: list[Value] = []
+        self.types_seen: set[Any] = set()  # tables of `types` that have been looked at, with their sizes
+        self.mime_types: list[bytes] = []  # that any filter handles
         self.header_lines: dict[int, Any] = {}  # those of proxy_set_header and its like that have been compiled
         self.main: CoreMain = None  # type: ignore[assignment]
 
@@ -141,12 +145,16 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
     for cls in scope.classes:
         if cls.level is not Level.MAIN:
             _merge(cf, cls, main.servers, confs)
+    if main.servers and scope.mime_types:
+        hashes.Hash("test_types_hash", 2048, 64).build(scope.mime_types)
     for srv in main.servers:
         _init_locations(srv, srv.default)
     for module in scope.modules:
         if module.postconfiguration is not None:
             module.postconfiguration(cf)
     scope.variables.link()
+    bucket_size = hashes.aligned(main.variables_hash_bucket_size)
+    hashes.Hash("variables_hash", main.variables_hash_max_size, bucket_size).build(scope.variables.names())
     for value in scope.values:
         value.link()
     for address in main.ports.all():
@@ -206,19 +214,30 @@ def _server_names(cf: Cf, address: Address) -> None:
     if len(address.servers) == 1 and not address.default.captures:
         return
     address.names = True
+    known = []
     for srv in address.servers:
         for name, regex in srv.names:
             if regex is not None:
                 address.regexes.append((regex, srv))
-            else:
-                _add_name(cf, address, name, srv)
+            elif _add_name(cf, address, name, srv):
+                known.append(name)
+    hashes.build_names(_names_hash(cf), known)
 
 
-def _add_name(cf: Cf, address: Address, name: bytes, srv: CoreSrv) -> None:
+def _names_hash(cf: Cf) -> hashes.Hash:
+    main = cf.scope.main
+    bucket_size = hashes.aligned(main.server_names_hash_bucket_size)
+    return hashes.Hash("server_names_hash", main.server_names_hash_max_size, bucket_size, partial(cf.log, "warn"))
+
+
+def _add_name(cf: Cf, address: Address, name: bytes, srv: CoreSrv) -> bool:
+    """Whether *srv* got the *name*: the first one has it."""
     shown = name.decode("utf-8", "surrogateescape")
     try:
         address.hosts.add(name, srv)
+        return True
     except BadName:
         raise ConfigError(f'invalid server name or wildcard "{shown}" on {address.text}') from None
     except Conflict:
         cf.log("warn", f'conflicting server name "{shown}" on {address.text}, ignored')
+        return False

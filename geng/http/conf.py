@@ -6,6 +6,7 @@ nginx: ngx_http_core_module.c (its command table, merges and setters)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import (
@@ -27,6 +28,7 @@ from geng.conf.convert import (
 )
 from geng.conf.directive import UNSET, Conf, Level, command, directive, group, own, own_or_nameless, value
 from geng.conf.tables import HTTP, LIF, LOC, SRV
+from geng.core import hashes
 from geng.core.values import BadValue, parse_msec, parse_sec
 from geng.errors import GengError, Invalid, Refused
 from geng.http.files import UNLIMITED, OpenFileCache
@@ -68,7 +70,7 @@ def pool_size(text: str) -> int:
 
 
 class CoreMain(Conf, level=Level.MAIN):
-    """The http block. Sizes of nginx's hash tables have no effect: the tables here grow by themselves."""
+    """The http block. The tables here grow by themselves; that nginx's could not be built is said nevertheless."""
 
     variables_hash_max_size: int = directive("variables_hash_max_size", HTTP, num, default=1024)
     variables_hash_bucket_size: int = directive("variables_hash_bucket_size", HTTP, num, default=64)
@@ -426,6 +428,14 @@ class CoreLoc(Conf, level=Level.LOCATION):
                 self._add_type(cf, to_bytes(word).lower(), kind)
         cf.node = node
 
+    def _check_types(self, cf: Cf) -> None:
+        """Whether nginx could build its table of them; once for all who inherit them."""
+        sizes = (self.types_hash_max_size, hashes.aligned(self.types_hash_bucket_size))
+        seen: set[Any] = cf.scope.types_seen
+        if (id(self.types), sizes) not in seen:
+            seen.add((id(self.types), sizes))
+            hashes.Hash("types_hash", *sizes, partial(cf.log, "warn")).build(list(self.types))
+
     def _add_type(self, cf: Cf, extension: bytes, kind: bytes) -> None:
         known = self.types.get(extension)
         if known is not None:
@@ -588,6 +598,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
     def check(self, cf: Cf) -> None:
         if self.types is None:
             self.types = DEFAULT_TYPES
+        self._check_types(cf)
         if self.root is None:
             self.root = compile_value(cf, cf.path("html"))
         if self.client_body_temp_path is None:

@@ -108,6 +108,10 @@ class Variables:
                 continue
             ref.link(*self._prefixed(ref.name), None)
 
+    def names(self) -> list[bytes]:
+        """All that are defined by their whole names."""
+        return [to_bytes(name) for name in self.defined]
+
     def getter(self, name: str) -> Getter | None:
         """A getter for a name that is only known while a request runs (ngx_http_get_variable)."""
         ref = self.used.get(name)

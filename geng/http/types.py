@@ -45,6 +45,7 @@ class mime_types:  # noqa: N801 - stands among converters
             if kind in types:
                 cf.warn(f'duplicate MIME type "{kind.decode("utf-8", "surrogateescape")}"')
             types.add(kind)
+            cf.scope.mime_types.append(kind)
         return frozenset(types)
 
 

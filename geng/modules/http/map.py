@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import num, to_bytes
-from geng.conf.directive import Conf, Level, command, directive
+from geng.conf.directive import UNSET, Conf, Level, command, directive
 from geng.conf.tables import HTTP
+from geng.core import hashes
 from geng.core.hostnames import BadName, Conflict, HostTable
 from geng.errors import Invalid
 from geng.http.module import CHANGEABLE, NOCACHEABLE, Module, Variable
@@ -21,7 +23,7 @@ NOTHING = Value("", [b""])
 
 
 class MapConf(Conf, level=Level.MAIN):
-    """The blocks. Sizes of nginx's hash tables have no effect here: the tables grow by themselves."""
+    """The blocks. The tables here grow by themselves; that nginx's could not be built is said nevertheless."""
 
     hash_max_size: int = directive("map_hash_max_size", HTTP, num, default=2048)
     hash_bucket_size: int = directive("map_hash_bucket_size", HTTP, num, default=64)
@@ -43,21 +45,37 @@ class MapConf(Conf, level=Level.MAIN):
             except Invalid as invalid:
                 raise cf.error(str(invalid)) from None
         cf.node = node
+        self._check_size(cf, table)
         flags = CHANGEABLE | (NOCACHEABLE if table.volatile else 0)
         name = name[1:].lower()
         cf.scope.variables.add(Variable(name, table.getter(name), flags))
 
 
+    def _check_size(self, cf: Cf, table: MapTable) -> None:
+        """What the sizes are by now they are for good."""
+        for attr, default in (("hash_max_size", 2048), ("hash_bucket_size", 64)):
+            if getattr(self, attr) is UNSET:
+                setattr(self, attr, default)
+        size = hashes.aligned(self.hash_bucket_size)
+        made = hashes.Hash("map_hash", self.hash_max_size, size, partial(cf.log, "warn"))
+        names, table.names = table.names, []
+        if table.hostnames:
+            hashes.build_names(made, names)
+        elif names:
+            made.build(names)
+
+
 class MapTable:
     """The rows of one map."""
 
-    __slots__ = ("default", "hostnames", "hosts", "regexes", "subject", "values", "volatile")
+    __slots__ = ("default", "hostnames", "hosts", "names", "regexes", "subject", "values", "volatile")
 
     def __init__(self, subject: Value) -> None:
         self.subject = subject
         self.hostnames = False
         self.volatile = False
         self.default: Value | None = None
+        self.names: list[bytes] = []  # until the block has been read
         self.hosts: HostTable[Value] = HostTable()
         self.regexes: list[tuple[Regex, Value]] = []
         self.values: dict[str, Value] = {}
@@ -91,7 +109,9 @@ class MapTable:
 
     def _add(self, key: str, made: Value) -> None:
         try:
-            self.hosts.add(to_bytes(key).lower(), made, self.hostnames)
+            name = to_bytes(key).lower()
+            self.hosts.add(name, made, self.hostnames)
+            self.names.append(name)
         except BadName:
             raise Invalid(f'invalid hostname or wildcard "{key}"') from None
         except Conflict:

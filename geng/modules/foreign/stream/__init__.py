@@ -91,6 +91,7 @@ def _finish(cf: Cf, main: StreamMain, confs: Confs, classes: list[type[Conf]]) -
     cf.confs = confs
     _check_tls(main)
     cf.scope.variables.link()
+    main.check_variables(cf.scope.variables.names())
     main.sort_names(cf)
 
 

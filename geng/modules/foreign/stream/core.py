@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import flag, msec, num, size, to_bytes
 from geng.conf.directive import UNSET, Conf, Level, command, value
 from geng.conf.tables import STREAM, STREAM_SRV
+from geng.core import hashes
 from geng.core.hostnames import BadName, Conflict, HostTable
 from geng.errors import ConfigError, Invalid, Refused
 from geng.http.resolving import ResolverSettings
@@ -117,19 +119,32 @@ class StreamMain(
             if len(address.servers) == 1 and not address.default.captures:
                 continue
             hosts: HostTable[StreamServer] = HostTable()
-            for server in address.servers:
-                for name in server.names:
-                    _add_name(cf, hosts, address, name, server)
+            known = [
+                name for server in address.servers for name in server.names if _add_name(cf, hosts, address, name, server)
+            ]
+            hashes.build_names(self._hash("server_names_hash", 512, partial(cf.log, "warn")), known)
+
+    def check_variables(self, names: list[bytes]) -> None:
+        """Raises ConfigError where nginx could not build its table of variables."""
+        self._hash("variables_hash", 1024).build(names)
+
+    def _hash(self, name: str, max_size: int, warn: Any = None) -> hashes.Hash:
+        given = getattr(self, f"{name}_max_size")
+        bucket_size = getattr(self, f"{name}_bucket_size")
+        size = 64 if bucket_size is UNSET else hashes.aligned(bucket_size)
+        return hashes.Hash(name, max_size if given is UNSET else given, size, warn)
 
 
-def _add_name(cf: Cf, hosts: HostTable[StreamServer], address: Address, name: bytes, server: StreamServer) -> None:
+def _add_name(cf: Cf, hosts: HostTable[StreamServer], address: Address, name: bytes, server: StreamServer) -> bool:
     shown = name.decode("utf-8", "surrogateescape")
     try:
         hosts.add(name, server)
+        return True
     except BadName:
         raise ConfigError(f'invalid server name or wildcard "{shown}" on {address.text}') from None
     except Conflict:
         cf.log("warn", f'conflicting server name "{shown}" on {address.text}, ignored')
+        return False
 
 
 class StreamServer(
