@@ -113,7 +113,7 @@ def _all_of(handlers: tuple[Handler, ...], delay: int) -> Step:
             rc = handler(r)
             if rc != OK and rc != DECLINED:
                 if rc in (401, 407) and delay:
-                    r.c.hub.sleep(delay)
+                    _delay(r, delay)
                 return rc
         return OK
 
@@ -139,10 +139,16 @@ def _any_of(handlers: tuple[Handler, ...], delay: int) -> Step:
         if refused == 403:
             r.log.error("access forbidden by rule", ctx=r.c)
         if refused in (401, 407) and delay:
-            r.c.hub.sleep(delay)
+            _delay(r, delay)
         return refused
 
     return step
+
+
+def _delay(r: Request, ms: int) -> None:
+    """auth_delay: who guesses passwords has to wait for each answer; raises Abandoned when the client does not."""
+    r.log.info("delaying unauthorized request", ctx=r.c)
+    r.pause(ms)
 
 
 # ---- walking
