@@ -6,6 +6,7 @@ nginx: nginx.c (ngx_show_version_info), auto/options
 from __future__ import annotations
 
 import platform
+from importlib.util import find_spec
 
 from geng import __version__
 from geng.tls.openssl import NoOpenSsl, library
@@ -30,6 +31,9 @@ OPTIONAL_MODULES = """
 FILTERS = {"charset": "charset_filter", "gzip": "gzip_filter", "ssi": "ssi_filter", "userid": "userid_filter",
            "addition": "addition_filter", "sub": "sub_filter", "gunzip": "gunzip_filter", "slice": "slice_filter",
            "xslt": "xslt_filter"}  # fmt: skip
+
+#: What is only there with a package that geng does not need otherwise.
+NEEDED = {"image_filter": "PIL"}
 
 USAGE = """\
 Usage: geng [-?hvVtTq] [-s signal] [-p prefix]
@@ -83,6 +87,8 @@ def configure_arguments() -> list[str]:
         there.discard("ssl")
 
     def works(name: str) -> bool:
+        if name in NEEDED and find_spec(NEEDED[name]) is None:
+            return False
         return name in there or FILTERS.get(name, name) in there
 
     words = ["--with-debug"]

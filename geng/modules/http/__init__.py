@@ -23,6 +23,7 @@ from geng.modules.http import (
     gzip,
     gzip_static,
     headers,
+    image_filter,
     index,
     limit_conn,
     limit_req,
@@ -110,6 +111,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     # -- filters of content
     ssi.module,
     charset.module,
+    image_filter.module,
     sub.module,
     addition.module,
     gunzip.module,
