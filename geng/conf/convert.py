@@ -301,6 +301,14 @@ def holds(tests: tuple[Any, ...], r: Any) -> bool:
     return any(test(r) not in (b"", b"0") for test in tests)
 
 
+@with_cf
+def lowat(cf: Cf, word: str) -> int:
+    """A size that Linux has no use for.   nginx: ngx_http_core_lowat_check and its like"""
+    size(word)
+    cf.warn(f'"{cf.node.name}" is not supported, ignored')
+    return 0
+
+
 # -- what wraps a converter --------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from geng.conf.convert import (
     default_path,
     enum,
     flag,
+    lowat,
     msec,
     num,
     off,
@@ -29,7 +30,7 @@ from geng.conf.convert import (
 from geng.conf.directive import UNSET, Conf, Level, command, directive, group, own, own_or_nameless, value
 from geng.conf.tables import HTTP, LIF, LOC, SRV
 from geng.core import hashes
-from geng.core.values import BadValue, parse_msec, parse_sec
+from geng.core.values import BadValue, atoi, parse_msec, parse_sec
 from geng.errors import GengError, Invalid, Refused
 from geng.http.files import UNLIMITED, OpenFileCache
 from geng.http.listen import Ports, default_listen, read_listen
@@ -245,7 +246,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
     tcp_nopush: bool = directive("tcp_nopush", HSL, flag, default=False)
     tcp_nodelay: bool = directive("tcp_nodelay", HSL, flag, default=True)
     send_timeout: int = directive("send_timeout", HSL, msec, default=60_000)
-    send_lowat: int = directive("send_lowat", HSL, size, default=0)
+    send_lowat: int = directive("send_lowat", HSL, lowat, default=0)
     postpone_output: int = directive("postpone_output", HSL, size, default=1460)
     limit_rate: Any = directive("limit_rate", HSL | LIF, complex_size, default=None)
     limit_rate_after: Any = directive("limit_rate_after", HSL | LIF, complex_size, default=None)
@@ -480,9 +481,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
         if self.aio is not UNSET:
             raise Refused("is duplicate")
         word = cf.args[0]
-        if word == "on":
-            raise Invalid('"aio on" is unsupported on this platform')
-        if word != "off" and word != "threads" and not word.startswith("threads="):
+        if word not in ("on", "off", "threads") and not word.startswith("threads="):
             raise Refused("invalid value")
         kind, equals, pool = word.partition("=")
         if count_variables(pool):
@@ -565,7 +564,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
                 compiled = compile_value(cf, plain.replace("$", "")) if "$" not in plain else compiled
         pages = {} if self.error_pages is UNSET else self.error_pages
         for word in words:
-            status = int(word) if word.isdigit() else -1
+            status = _status(word)
             if status in (-1, 499):
                 raise Invalid(f'invalid value "{word}"')
             if not 300 <= status <= 599:
@@ -610,3 +609,11 @@ class CoreLoc(Conf, level=Level.LOCATION):
         token = product if self.server_tokens else product.partition(b"/")[0]
         self.server_line = b"Server: %s\r\n" % token
         self.product = token
+
+
+def _status(word: str) -> int:
+    """*word* as a number, -1 if it is none."""
+    try:
+        return atoi(word)
+    except BadValue:
+        return -1

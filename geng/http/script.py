@@ -84,8 +84,10 @@ class Variables:
         self.defined[variable.name] = variable
 
     def ref(self, name: str) -> VariableRef:
-        """The reference to variable *name* (lower case in nginx, so here)."""
+        """The reference to variable *name* (lower case in nginx, so here); raises Invalid for none at all."""
         name = name.lower()
+        if not name:
+            raise Invalid('invalid variable name "$"')
         found = self.used.get(name)
         if found is None:
             found = self.used[name] = VariableRef(name)

@@ -21,6 +21,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "verdicts"
 AROUND = {
     "main": "events {}\n\n%s\n",
     "server": "events {}\nhttp { server { listen 127.0.0.1:18080;\n%s\n}}\n",
+    "events": "events {\n\n%s\n}\n",
     "stream-server": "events {}\nstream { server { listen 127.0.0.1:18081;\n%s\n}}\n",
 }
 INSIDE = "events {}\n%s {\n%%s\n}\n"

@@ -79,8 +79,6 @@ class StickyConf(Foreign, level=Level.SERVER):
 
 
 def _variable(cf: Cf, name: str) -> None:
-    if not name:
-        raise Invalid('invalid variable name "$"')
     cf.scope.variables.ref(name)
 
 

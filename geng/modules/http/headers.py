@@ -136,9 +136,10 @@ class HeadersConf(Conf, level=Level.LOCATION):
 
 def _added(cf: Cf, known: list[Added]) -> list[Added]:
     name, text, *more = cf.args
+    made = compile_value(cf, text)
     if more and more[0] != "always":
         raise Invalid(f'invalid parameter "{more[0]}"')
-    one = Added(to_bytes(name), compile_value(cf, text), bool(more))
+    one = Added(to_bytes(name), made, bool(more))
     return [one] if known is UNSET else [*known, one]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.compiler import Cf
-from geng.conf.convert import enum, keyval, num, to_bytes, to_text, with_cf
+from geng.conf.convert import enum, keyval, num, string, to_bytes, to_text, with_cf
 from geng.conf.directive import UNSET, command, directive, own_or_nameless, value
 from geng.conf.tables import LIF, LMT, LOC
 from geng.errors import Invalid, Refused
@@ -131,7 +131,7 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
     cookie_paths: list[Rule] | None = value(None)
     cookie_flags: list[CookieFlags] | None = value(None)
     set_header: Sequence[tuple[str, str]] = directive("proxy_set_header", HSL, keyval, default=(), repeat=True)
-    set_body: Value | None = directive("proxy_set_body", HSL, text_value, default=None)
+    set_body: str | None = directive("proxy_set_body", HSL, string, default=None)
     method: Value | None = directive("proxy_method", HSL, text_value, default=None)
     http_version: int = directive("proxy_http_version", HSL, enum({"1.0": 10, "1.1": 11, "2": 20}), default=11)
     headers_hash_max_size: int = directive("proxy_headers_hash_max_size", HSL, num, default=512)
@@ -248,6 +248,7 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
         if self.http_version == 20:
             cf.cannot('"proxy_http_version 2"')
         self.header_lines = compiled(cf, self.set_header)
+        self.body = None if self.set_body is None else compile_value(cf, self.set_body)  # as late as nginx
         self.all_upstreams = upstreams(cf)
         self.all_caches = cf.confs[ProxyCaches].caches
 
@@ -262,13 +263,13 @@ class ProxyAdapter(Http1Adapter):
             vars=target.vars,
             location=target.location,
             headers=conf.header_lines,
-            body=conf.set_body,
+            body=conf.body,
             pass_headers=conf.pass_request_headers,
-            streams=conf.pass_request_body and conf.set_body is None and not conf.request_buffering,
+            streams=conf.pass_request_body and conf.body is None and not conf.request_buffering,
         )
         assemble = assembler(**parts)
         Http1Adapter.__init__(
-            self, loc, conf, b"http://", assemble, conf.pass_request_body and conf.set_body is None, conf.http_version
+            self, loc, conf, b"http://", assemble, conf.pass_request_body and conf.body is None, conf.http_version
         )
         self.rules = HeaderRules(
             conf,

@@ -44,8 +44,7 @@ class RealIpConf(Conf, level=Level.LOCATION):
             self.networks = [*found, cidr]
             return
         except BadCidr:
-            if "/" in word:
-                raise Invalid(f'invalid parameter "{word}"') from None
+            pass
         try:
             resolved = socket.getaddrinfo(to_bytes(word), None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):

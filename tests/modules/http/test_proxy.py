@@ -153,7 +153,7 @@ def test_request_bodies(server: Any, backend: Any, buffering: str, size: int) ->
         c.send(b"0\r\n\r\n")
         assert c.response().text == "hello"
         assert up.requests[1].body == body
-    if size > 1:  # what has arrived with the head is no stream
+    if size > 100_000:  # what has arrived with the head is no stream, and a short body may have
         how = "Transfer-Encoding" if buffering == "off" else "Content-Length"
         assert up.requests[1].get(how) is not None
 
