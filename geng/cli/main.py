@@ -39,6 +39,11 @@ class BadOption(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0][:1] not in ("-", ""):
+        from geng.cli import tools
+
+        if words[0] in tools.TOOLS:
+            return tools.tool(words[0])(words[1:])
     try:
         shown, options = parse(words)
     except BadOption as error:

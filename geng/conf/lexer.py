@@ -6,7 +6,7 @@ nginx: ngx_conf_file.c (ngx_conf_read_token). The terminals are those of grammar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 LIMIT = 4096
 """How many bytes one word or comment may take (nginx: NGX_CONF_BUFFER)."""
@@ -19,7 +19,9 @@ _ESCAPES = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 _PLAIN = r"(?:[!%-&(-:<-Z^-z|~=\[\]]|\$(?!\{))"
 _RUN = re.compile(rf"[ \t\r\n]*({_PLAIN}+(?:[ \t\r\n]+{_PLAIN}+)*)(?=[ \t\r\n;{{])[ \t\r\n]*")
 
-_REST_OF_QUOTED = {quote: re.compile(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*{quote}", re.S) for quote in "\"'"}
+REST_OF_QUOTED = {quote: re.compile(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*{quote}", re.S) for quote in "\"'"}
+
+LengthCheck = Callable[[str, int, int, int, int], None]
 
 END_IN_DIRECTIVE = 'unexpected end of file, expecting ";" or "}"'
 END_IN_BLOCK = 'unexpected end of file, expecting "}"'
@@ -79,16 +81,16 @@ class Lexer:
     def __init__(self, terminals: Mapping[str, str]) -> None:
         words = ("SPACE", "COMMENT", "QUOTED", "WORD", "SEMICOLON", "LBRACE", "RBRACE")
         lua = ("LUA_COMMENT", "LUA_STRING", "LBRACE", "RBRACE", "LUA_TEXT")
-        self._token = re.compile("|".join(f"(?P<{name}>{terminals[name]})" for name in words))
-        self._lua = re.compile("|".join(f"(?P<{name}>{terminals[name]})" for name in lua))
-        self._lua_name = re.compile(terminals["LUA_NAME"])
+        self.token = re.compile("|".join(f"(?P<{name}>{terminals[name]})" for name in words))
+        self.lua = re.compile("|".join(f"(?P<{name}>{terminals[name]})" for name in lua))
+        self.lua_name = re.compile(terminals["LUA_NAME"])
 
     def tokens(self, text: str, limit: int = LIMIT) -> Iterator[Token]:
         """Every token of *text* in order; raises Stopped where nginx would stop for want of one."""
         pos, size, line = 0, len(text), 1
         name = True  # the next word is a directive's name
         lua = False  # the next block is Lua
-        run_at, token_at, count = _RUN.match, self._token.match, text.count
+        run_at, token_at, count = _RUN.match, self.token.match, text.count
         while pos < size:
             run = run_at(text, pos)
             if run is not None:
@@ -97,7 +99,7 @@ class Lexer:
                 if end - start < limit - 1 or max(map(len, words)) < limit - 1:
                     line += count("\n", pos, start)
                     pos = run.end()
-                    if name and words[0].endswith("_lua_block") and self._lua_name.match(text, start):
+                    if name and words[0].endswith("_lua_block") and self.lua_name.match(text, start):
                         lua = True
                         yield Token("LUA_NAME", start, line, words[:1])
                         del words[0]
@@ -109,7 +111,7 @@ class Lexer:
                         return
             found = token_at(text, pos)
             if found is None:
-                raise _stopped(text, pos, line, limit)
+                raise stopped(text, pos, line, limit)
             kind = found.lastgroup
             start, pos = pos, found.end()
             if kind == "SEMICOLON":
@@ -117,13 +119,13 @@ class Lexer:
                 name, lua = True, False
             elif kind == "WORD":
                 if pos - start >= limit - 1:
-                    _check_word(text, start, pos, line, limit)
+                    check_word(text, start, pos, line, limit)
                 yield Token(kind, start, line, [decode(unescape(found[0]))])
                 name = False
                 line += count("\n", start, pos)
             elif kind == "QUOTED":
                 if pos - start >= limit - 1:
-                    _check_quoted(text, start, pos, line, limit)
+                    check_quoted(text, start, pos, line, limit)
                 yield Token("WORD", start, line, [decode(unescape(text[start + 1 : pos - 1]))], True)
                 name = False
                 line += count("\n", start, pos)
@@ -138,14 +140,14 @@ class Lexer:
                 name, lua = True, False
             elif kind == "COMMENT":
                 if pos - start >= limit and start + limit < size:
-                    raise _too_long(text, start, line)
+                    raise too_long(text, start, line)
             else:
                 line += count("\n", start, pos)
 
     def _lua_tokens(self, text: str, start: int, line: int) -> Iterator[Token]:
         """The braces of the Lua that begins at *start*, as far as the one that ends it."""
         depth = 0
-        for found in self._lua.finditer(text, start):
+        for found in self.lua.finditer(text, start):
             if found.lastgroup == "LBRACE":
                 depth += 1
             elif found.lastgroup == "RBRACE":
@@ -158,39 +160,39 @@ class Lexer:
         raise Stopped(END_IN_BLOCK, line + text.count("\n", start))
 
 
-def _check_word(text: str, start: int, end: int, line: int, limit: int) -> None:
+def check_word(text: str, start: int, end: int, line: int, limit: int) -> None:
     """Refuse a word for which nginx's buffer is too small: it holds the word until the byte after it was looked at."""
     needed = end - start + (text[end : end + 1] in " \t\r\n")
     if needed >= limit and start + limit < len(text):
-        raise _too_long(text, start, line)
+        raise too_long(text, start, line)
 
 
-def _check_quoted(text: str, start: int, end: int, line: int, limit: int) -> None:
+def check_quoted(text: str, start: int, end: int, line: int, limit: int) -> None:
     """The same for a quoted word; the buffer begins after the opening quote."""
     begin = start + 1
     needed = end - begin + (text[end : end + 1] in " \t\r\n")
     if needed >= limit and begin + limit < len(text):
-        raise _too_long(text, begin, line, text[start] if end - 1 - begin >= limit else "")
+        raise too_long(text, begin, line, text[start] if end - 1 - begin >= limit else "")
 
 
-def _too_long(text: str, start: int, line: int, quote: str = "") -> Stopped:
+def too_long(text: str, start: int, line: int, quote: str = "") -> Stopped:
     if quote:
         return Stopped(f'too long parameter, probably missing terminating "{quote}" character', line)
     return Stopped(f'too long parameter "{decode(text[start : start + 10])}..." started', line)
 
 
-def _stopped(text: str, pos: int, line: int, limit: int) -> Stopped:
+def stopped(text: str, pos: int, line: int, limit: int) -> Stopped:
     """Why there is no token at *pos*: a quote that is not closed, or is closed in the middle of a word."""
     quote = text[pos]
     end_of_file = Stopped(END_IN_DIRECTIVE, line + text.count("\n", pos))
     if quote not in "\"'":  # the file ends with a backslash
         return end_of_file
-    closed = _REST_OF_QUOTED[quote].match(text, pos + 1)
+    closed = REST_OF_QUOTED[quote].match(text, pos + 1)
     if closed is None:
-        return _too_long(text, pos + 1, line, quote) if pos + 1 + limit < len(text) else end_of_file
+        return too_long(text, pos + 1, line, quote) if pos + 1 + limit < len(text) else end_of_file
     end = closed.end()
     try:
-        _check_quoted(text, pos, end, line, limit)
-    except Stopped as too_long:
-        return too_long
+        check_quoted(text, pos, end, line, limit)
+    except Stopped as longer:
+        return longer
     return Stopped(f'unexpected "{decode(text[end])}"', line + text.count("\n", pos, end))

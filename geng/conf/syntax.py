@@ -161,7 +161,8 @@ class Reader:
 
         self._builder = Rules()
         self._lark: Lark = Lark(grammar(), parser="lalr", transformer=self._builder, maybe_placeholders=False, cache=False)
-        self._lexer = Lexer({each.name: each.pattern.to_regexp() for each in self._lark.terminals if each.pattern})
+        self.terminals = {each.name: each.pattern.to_regexp() for each in self._lark.terminals if each.pattern}
+        self._lexer = Lexer(self.terminals)
 
     def read(self, text: str, filename: str, limit: int) -> list[Row]:
         from lark import UnexpectedToken
@@ -205,6 +206,11 @@ def _closed(parser: Any, end: Token, message: str, line: int) -> list[Row]:
 @cache
 def _reader() -> Reader:
     return Reader()
+
+
+def terminals() -> dict[str, str]:
+    """The grammar's terminals by name, as patterns of `re`."""
+    return _reader().terminals
 
 
 def grammar() -> str:

@@ -1,0 +1,217 @@
+"""Every fault that the compiler finds in the values of directives: it goes on behind each one.
+
+nginx stops at its first fault; here a directive that is refused is left out and the next one is read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from geng.conf.compiler import Cf, fresh
+from geng.conf.directive import commands_of
+from geng.conf.source import Sources
+from geng.conf.syntax import Node, Row
+from geng.conf.tables import HTTP, LOC, MAIN, SRV, UPS
+from geng.errors import ConfigError, Invalid
+from geng.lint.model import Finding, Severity
+from geng.lint.tree import DEEPEST, Place, Tree
+from geng.lint.validity import span, unfinished
+from geng.modules import main_confs
+from geng.modules.core import CoreConf
+from geng.modules.events import EventsConf
+from geng.modules.threads import ThreadPools
+from geng.process.cycle import Cycle, Options
+
+VALUE = "value"
+WARNS = "nginx_warning"
+ENVIRONMENT = "environment"
+
+_ENVIRONMENT = re.compile(r"failed \(\d+: |getpwnam|getgrnam|cannot load|BIO_new_file|host not found|SSL_CTX_load")
+"""What depends on the machine more than on the configuration."""
+
+_ELSEWHERE = re.compile(r'unknown "|unknown log format|zero size shared memory zone|unknown zone|no "|unknown map')
+"""What a fragment may refer to without holding it."""
+
+_QUOTED = re.compile(r'"([^"]+)"')
+
+
+class _Log:
+    """Takes what nginx would warn of."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+
+    def log(self, level: str, message: str, **_: object) -> None:
+        if level in ("warn", "emerg", "error"):
+            self.reading.warned(message)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda message, **_: None
+
+
+class _Sources(Sources):
+    """The rows that were read with the faults left out; files that are missing have been reported."""
+
+    def __init__(self, tree: Tree, rows: list[Row]) -> None:
+        super().__init__(lambda name: b"", lambda pattern: [], tree.folders[0])
+        self.conf_prefix = self.prefix
+        self.tree = tree
+        self.rows = rows
+        self.depth = 0
+
+    def main(self, filename: str) -> list[Row]:
+        return self.rows
+
+    def include(self, node: Node) -> Iterator[list[Row]]:
+        if self.depth > DEEPEST:
+            return
+        self.depth += 1
+        for name in self.tree.included(node):
+            loaded = self.tree.files.loaded.get(name)
+            if loaded is not None:
+                yield loaded.rows
+        self.depth -= 1
+
+
+class _Cf(Cf):
+    """A compiler that notes a fault and goes on."""
+
+    reading: Reading
+
+    def _run(self, node: Node) -> None:
+        if (id(node), self.context) in self.reading.wrong:
+            return
+        try:
+            super()._run(node)
+        except ConfigError as error:
+            self.reading.refused(error, node)
+
+
+class Reading:
+    """One run of the compiler over a tree; *wrong* are the nodes, with their contexts, that are known to be refused."""
+
+    def __init__(self, tree: Tree, wrong: set[tuple[int, int]]) -> None:
+        self.tree = tree
+        self.wrong = wrong
+        self.found: list[Finding] = []
+        self.unable: ConfigError | None = None
+        self.own: frozenset[str] = frozenset()  # the directives of modules that the configuration loads
+        self._places: dict[int, Place] = {}  # by id() of the node
+        self._lines: dict[tuple[str, int], Place] = {}
+        for place in tree.root.walk():
+            self._places.setdefault(id(place.node), place)
+            self._lines.setdefault((place.node.file, place.node.line), place)
+
+    def run(self) -> list[Finding]:
+        """What the compiler refuses and warns of."""
+        rows = _wrapped(self.tree)
+        if rows is None:
+            return []
+        folder = self.tree.folders[0]
+        cycle = Cycle(Options(prefix=folder, test=True, quiet=True), _Log(self))  # type: ignore[arg-type]
+        cycle.sources = _Sources(self.tree, rows)
+        classes = main_confs()
+        cf = _Cf(cycle.sources, commands_of(classes), cycle.first_log.log)
+        cf.reading, cf.cycle = self, cycle
+        confs = fresh(classes)
+        cycle.core, cycle.events, cycle.thread_pools = confs[CoreConf], confs[EventsConf], confs[ThreadPools]
+        try:
+            with made_up_names():
+                cf.walk(rows, MAIN, confs)
+                cf.file = ""
+                for cls in classes:
+                    confs[cls].resolve(cf)
+        except ConfigError as error:
+            self.refused(error)
+        except Invalid as invalid:
+            self.refused(ConfigError(str(invalid)))
+        except (AssertionError, AttributeError, KeyError, IndexError, TypeError, ValueError):
+            if not self.found and not self.wrong:
+                raise
+            # what was refused and left out is missing now: a fault that follows from the ones that are reported
+        self.unable = cf.unable
+        self.own = frozenset(cf.own)
+        return self.found
+
+    def refused(self, error: ConfigError, node: Node | None = None) -> None:
+        """Note *error*, which is at *node* where that is known."""
+        place = self._places.get(id(node))
+        if node is None or error.line not in (node.line, node.end_line):
+            place = self._lines.get((error.file, error.line), place)
+        self._add(error.message, place, VALUE, Severity.ERROR)
+
+    def warned(self, message: str) -> None:
+        text, file, line = message, "", 0
+        placed = re.search(r" in (\S+):(\d+)\Z", message)
+        if placed:
+            text, file, line = message[: placed.start()], placed[1], int(placed[2])
+        self._add(text, self._lines.get((file, line)), WARNS, Severity.WARNING)
+
+    def _add(self, message: str, place: Place | None, check: str, severity: Severity) -> None:
+        if self.tree.fragment and _ELSEWHERE.search(message):
+            return
+        if _ENVIRONMENT.search(message):
+            check, severity = ENVIRONMENT, Severity.NOTE
+        place = place or self.tree.root
+        start, end = span(place, _word_of(place, message))
+        hint, edits = unfinished(place) if severity is Severity.ERROR else ("", ())
+        self.found.append(Finding(check, severity, message, place.document, start, end, hint, edits))
+
+
+def _word_of(place: Place, message: str) -> int | None:
+    """The word of *place* that *message* quotes."""
+    words = [word.text for word in place.statement.words]
+    for quoted in _QUOTED.findall(message):
+        if quoted in words[1:]:
+            return words.index(quoted, 1)
+    return None
+
+
+def _wrapped(tree: Tree) -> list[Row] | None:
+    """The rows of *tree* with what has to stand around them, None where nothing is known that could."""
+    rows, around = tree.loaded.rows, []
+    if tree.context == MAIN:
+        return rows
+    if tree.context == LOC:
+        around = [("location", ("/",)), ("server", ()), ("http", ())]
+    elif tree.context == SRV:
+        around = [("server", ()), ("http", ())]
+    elif tree.context == HTTP:
+        around = [("http", ())]
+    elif tree.context == UPS:
+        around = [("upstream", ("u",)), ("http", ())]
+    else:
+        return None
+    for name, args in around:
+        rows = [Node(name, args, tree.main, 1, 1, 1, rows, 1, None, (False,) * (1 + len(args)))]
+    events = Node("events", (), tree.main, 1, 1, 1, [], 1, None, (False,))
+    return [events, *rows]
+
+
+@contextmanager
+def made_up_names() -> Iterator[None]:
+    """Inside, every host name has an address of its own: what is found is the same wherever it is asked."""
+    real = socket.getaddrinfo
+
+    def answer(host: Any, port: Any, *args: Any, **words: Any) -> Any:
+        text = host.decode("utf-8", "replace") if isinstance(host, bytes) else str(host)
+        try:
+            address = str(ipaddress.ip_address(text))
+        except ValueError:
+            number = zlib.crc32(text.encode("utf-8", "replace"))
+            address = f"198.{18 + (number >> 16 & 1)}.{number >> 8 & 255}.{number & 255}"  # RFC 2544: for tests
+        if text == "localhost":
+            address = "127.0.0.1"
+        return real(address, port, *args, **words)
+
+    socket.getaddrinfo = answer
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = real
