@@ -98,11 +98,8 @@ def parse(words: Sequence[str]) -> tuple[str, Options]:
 
 
 def command() -> list[str]:
-    """How this program was started, for the binary upgrade."""
-    program = sys.argv[0]
-    if program.endswith("__main__.py"):
-        return [sys.executable, "-m", "geng", *sys.argv[1:]]
-    return [sys.executable, program, *sys.argv[1:]]
+    """How this program was started, the interpreter's own options too, for the binary upgrade."""
+    return [sys.executable, *sys.orig_argv[1:]]
 
 
 def show(shown: str) -> None:

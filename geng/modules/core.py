@@ -57,6 +57,7 @@ class CoreConf(Conf, level=Level.MAIN):
     uid: int = value(-1)
     gid: int = value(-1)
     environment: Any = value(())
+    transparent: bool = value(False)  # some upstream is to be reached from addresses that are not this machine's
 
     @command("worker_processes", MAIN)
     def set_processes(self, cf: Cf) -> None:

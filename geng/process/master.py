@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from geng.core.log import Log
+from geng.core.log import DEBUG_CORE, DEBUG_EVENT, Log
 from geng.errors import ConfigError
 from geng.net.accept import AcceptMutex
 from geng.process import environment, signals, title
@@ -79,13 +79,23 @@ class Master:
         title.show(f"master process {' '.join(self.options.shown_argv)}")
         self.start_workers(self.cycle)
         while True:
+            self.log.debug("sigsuspend", kind=DEBUG_EVENT)
             info = self._next_signal()
-            if info is not None:
-                self._signalled(info)
+            try:
+                if info is not None:
+                    self._signalled(info)
+            except Exception as error:
+                self._unexpected(error)
             if self.terminating and time.monotonic() >= self.ask_at:
                 self._ask()
             if (self.quitting or self.terminating) and not self.children:
                 return self._leave()
+
+    def _unexpected(self, error: Exception) -> None:
+        """Whatever is wrong with one signal, the master stays."""
+        from geng.net.hub import describe
+
+        self.log.alert(describe(error))
 
     def _next_signal(self) -> Any:
         if not self.terminating:
@@ -106,6 +116,7 @@ class Master:
             )
             return
         if number == signal.SIGCHLD:
+            self.log.debug("reap children", kind=DEBUG_EVENT)
             self._reap()
         elif number in signals.EXIT:
             self._terminate()
@@ -132,6 +143,7 @@ class Master:
 
     def start_workers(self, cycle: Cycle) -> None:
         self.log.notice("start worker processes")
+        gc.unfreeze()  # or configurations of the past would stay
         gc.collect()
         gc.freeze()
         for id in range(cycle.core.processes):
@@ -143,33 +155,43 @@ class Master:
 
     def _spawn_cache(self, cycle: Cycle, kind: int) -> None:
         """The cache manager, or the cache loader, which is not started again."""
-        pid = os.fork()
-        child = Child(pid, kind, -1, cycle, respawn=kind == MANAGER)
-        if pid == 0:
+        child = Child(0, kind, -1, cycle, respawn=kind == MANAGER)
+        if self._fork(child):
             from geng.process.cache_processes import CacheProcess, run
 
             run(cycle, child.name, CacheProcess.manage if kind == MANAGER else CacheProcess.load)
-        self.children[pid] = child
-        self.log.notice(f"start {child.name} {pid}")
 
     def _spawn(self, cycle: Cycle, id: int) -> None:
         if id == MANAGER:
             self._spawn_cache(cycle, id)
             return
         row = self._free_row()
+        if row is None:
+            self.log.alert(f"no more than {MAX_WORKERS} processes can be spawned")
+            return
         self.cycle.stat_rows = max(self.cycle.stat_rows, row + 1)
-        pid = os.fork()
-        if pid == 0:
+        if self._fork(Child(0, id, row, cycle)):
             from geng.process.worker import work
 
             work(cycle, id, row, self.mutex)
-        self.children[pid] = Child(pid, id, row, cycle)
-        self.log.notice(f"start worker process {pid}")
 
-    def _free_row(self) -> int:
+    def _fork(self, child: Child) -> bool:
+        """Start *child*; true in the new process."""
+        try:
+            child.pid = os.fork()
+        except OSError as error:
+            self.log.alert(f'fork() failed while spawning "{child.name}"', err=error.errno)
+            return False
+        if child.pid == 0:
+            return True
+        self.children[child.pid] = child
+        self.log.notice(f"start {child.name} {child.pid}")
+        return False
+
+    def _free_row(self) -> int | None:
         """A row of counters that no process writes."""
         taken = {child.row for child in self.children.values()}
-        return next(row for row in range(MAX_WORKERS) if row not in taken)
+        return next((row for row in range(MAX_WORKERS) if row not in taken), None)
 
     def _reap(self) -> None:
         while True:
@@ -216,6 +238,7 @@ class Master:
                 self._kill(child, signal.SIGQUIT)
 
     def _kill(self, child: Child, number: int) -> None:
+        self.log.debug(f"kill ({child.pid}, {number})", kind=DEBUG_CORE)
         try:
             os.kill(child.pid, number)
         except OSError as error:
@@ -256,6 +279,8 @@ class Master:
             return
         before = list(self.children.values())
         self.cycle = new
+        if self.mutex is not None:
+            os.close(self.mutex.fd)  # the old workers have their own descriptors
         self.mutex = self._mutex()
         self.start_workers(new)
         time.sleep(SETTLE)
@@ -281,7 +306,12 @@ class Master:
             what = f"rename() {pid_path} to {pid_path}{OLD_PID} failed before executing new binary process"
             self.log.alert(f'{what} "{program}"', err=error.errno)
             return
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self.log.alert('fork() failed while spawning "new binary process"', err=error.errno)
+            self._binary_ended()
+            return
         if pid == 0:
             self._execute([listening.fd for listening in listenings], given)
         self.new_binary = pid

@@ -117,12 +117,6 @@ def _signalfd() -> int:
     return fd
 
 
-def allow_core_dumps() -> int:
-    """Let the kernel write a core file also after the user has changed; the errno, or 0."""
-    set_dumpable = 4  # PR_SET_DUMPABLE
-    return ctypes.get_errno() if _libc().prctl(set_dumpable, 1, 0, 0, 0) == -1 else 0
-
-
 @lru_cache(maxsize=1)
 def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)

@@ -11,7 +11,7 @@ import sys
 from geng.process import environment, signals
 from geng.process.cycle import Cycle
 from geng.process.master import reread
-from geng.process.worker import Worker
+from geng.process.worker import FatalStart, Worker
 
 LOOK_AGAIN = 1000  # ms: how often is looked whether the last client of an old configuration has gone
 
@@ -78,4 +78,7 @@ def run(cycle: Cycle) -> int:
     """The life of the process; the exit code."""
     environment.apply(cycle.core.environment)
     cycle.stat_rows = 1
-    return Single(cycle).run()
+    try:
+        return Single(cycle).run()
+    except FatalStart:
+        return 2

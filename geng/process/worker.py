@@ -18,7 +18,7 @@ from geng.core.log import Log
 from geng.net.accept import AcceptMutex, Acceptor
 from geng.net.connection import ConnectionPool
 from geng.net.hub import Hub, describe
-from geng.process import environment, signals, title
+from geng.process import capabilities, environment, signals, title
 from geng.process.cycle import STAT_ROW, UNLIMITED
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Worker:
         self.pool = ConnectionPool(
             self.hub, cycle.events.connections, cycle.log, stat=self.stat, number=1 + id, step=workers
         )
+        if not single:
+            self.pool.reserve()  # nginx's workers have a channel to the master; here it is the descriptor for signals
         listenings = [ls for ls in cycle.listenings if ls.sock is not None and ls.worker in (None, id)]
         self.acceptor = Acceptor(
             self.hub,
@@ -112,7 +114,7 @@ class Worker:
             self._drop_root()
         if core.cpu_affinity and self.id >= 0:
             self._affinity()
-        failed = signals.allow_core_dumps()
+        failed = capabilities.allow_core_dumps()
         if failed:
             self.log.alert("prctl(PR_SET_DUMPABLE) failed", err=failed)
         if core.working_directory:
@@ -137,8 +139,14 @@ class Worker:
                 os.initgroups(core.user, core.gid)
             except OSError as error:
                 self.log.emerg(f"initgroups({core.user}, {core.gid}) failed", err=error.errno)
+            call = "prctl(PR_SET_KEEPCAPS, 1)"
+            if core.transparent and core.uid:
+                capabilities.keep()
             call = f"setuid({core.uid})"
             os.setuid(core.uid)
+            call = "capset()"
+            if core.transparent and core.uid:
+                capabilities.only_raw_sockets()
         except OSError as error:
             self.log.emerg(f"{call} failed", err=error.errno)
             raise FatalStart from None
@@ -171,10 +179,14 @@ class Worker:
         self.hub.run()
 
     def begin(self) -> None:
-        """Modules start what they need, and connections are accepted."""
-        if self.cycle.http is not None:
-            self.cycle.http.start_worker(self)
-        self.acceptor.start()
+        """Modules start what they need, and connections are accepted. Raises FatalStart: it would not go better again."""
+        try:
+            if self.cycle.http is not None:
+                self.cycle.http.start_worker(self)
+            self.acceptor.start()
+        except Exception as error:
+            self.log.alert(f"worker process could not start: {describe(error)}")
+            raise FatalStart from None
 
     def _signalled(self, info: signals.Received) -> None:
         number = info.si_signo

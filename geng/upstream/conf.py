@@ -174,6 +174,7 @@ def local(cf: Cf, address: str, *words: str) -> Local | None:
         if words[0] != "transparent":
             raise Invalid(f'invalid parameter "{words[0]}"')
         made.transparent = True
+        cf.cycle.core.transparent = True  # workers keep what it needs
     return made
 
 

@@ -148,3 +148,14 @@ def test_the_words_in_the_log(server, said):
         rf"signal 17 \(SIGCHLD\) received from {before[0]}", r"worker process \d+ exited with code 0",
     ]  # fmt: skip
     said(s, "(?s)" + ".*".join(rf"\[notice\] \d+#\d+: {line}\n" for line in expected))
+
+
+def test_nothing_is_left_behind(server):
+    """After some reloads the master has as many files open as after the first."""
+    conf = RETURN.replace("access_log off", "access_log a.log; limit_req_zone $uri zone=a:64k rate=1r/s")
+    s = server("worker_processes 2;" + conf.replace("events { }", "events { accept_mutex on; }"))
+    s.reload()
+    before = len(os.listdir(f"/proc/{s.pid}/fd"))
+    for _ in range(3):
+        s.reload()
+    assert len(os.listdir(f"/proc/{s.pid}/fd")) == before

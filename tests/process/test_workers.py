@@ -54,6 +54,17 @@ def test_user(server, said):
 
 
 @root_only
+@pytest.mark.parametrize(("word", "kept"), [("", 0), ("transparent", 1 << 13)])
+def test_transparent_keeps_one_capability(server, said, word, kept):
+    """CAP_NET_RAW, and nothing else, for addresses that are not this machine's."""
+    location = f"location / {{ proxy_pass http://127.0.0.1:1; proxy_bind $remote_addr {word}; }}"
+    bind = f"server {{ listen unix:%DIR%/a; {location} }}"
+    s = server("user nobody nogroup;\n" + RETURN.replace("access_log off;", "access_log off; " + bind))
+    worker = int(s.get("/").text)
+    assert [int(status(worker, name), 16) for name in ("CapEff", "CapPrm", "CapInh")] == [kept, kept, 0]
+
+
+@root_only
 def test_user_owns_temporary_folders(server, said):
     s, _ = one(server, "user nobody nogroup;\n", said)
     assert (s.folder / "client_body_temp").stat().st_uid == pwd.getpwnam("nobody").pw_uid
@@ -157,6 +168,15 @@ def start(worker):
     worker.hub.after(300, fail)
 module = Module(name="test_broken", init_worker=start)
 """
+
+
+def test_a_module_that_cannot_start(server, said):
+    """The worker is not started again and again."""
+    module = BROKEN.replace("worker.hub.after(300, fail)", "fail()")
+    s = server("load_module m.py;" + RETURN, files={"m.py": module}, alerts=True)
+    said(s, r"\[alert\].*worker process could not start: RuntimeError: on purpose")
+    said(s, r"\[alert\].*worker process \d+ exited with fatal code 2 and cannot be respawned")
+    assert s.process.poll() is None
 
 
 @pytest.mark.parametrize(("word", "pattern"), [("stop", ""), ("abort", r"worker process \d+ exited on signal 6")])
