@@ -55,7 +55,7 @@ def test_stderr(server, said):
 
 def test_the_standard_error_goes_to_the_log(server):
     s = server(RETURN)
-    assert os.readlink(f"/proc/{s.pid}/fd/2") == str(s.folder / "error.log")
+    wait_until(lambda: os.readlink(f"/proc/{s.pid}/fd/2") == str(s.folder / "error.log"), "the redirection")
 
 
 def test_syslog(server):
