@@ -248,6 +248,20 @@ def _drained(c: Connection) -> None:
     c.close()
 
 
+def cut_off(c: Connection) -> None:
+    """The time to shut down is over: end what the client of *c* waits for, without an answer (ngx_http_terminate_request).
+
+    Whoever waits on the connection itself is woken by its end; who waits for an upstream has to be told.
+    """
+    r = getattr(c.data, "request", None)
+    c.close()
+    u = r.current.upstream if r is not None else None
+    peer = getattr(u, "connection", None)
+    waiter = getattr(peer, "_waiter", None) or getattr(peer, "_write_waiter", None)
+    if waiter is not None:
+        waiter.throw(ClientGone())
+
+
 # ---- in a greenlet
 
 

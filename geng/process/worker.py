@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.core import tempfile
 from geng.core.log import Log
+from geng.http.connection import cut_off
 from geng.net.accept import AcceptMutex, Acceptor
 from geng.net.connection import ConnectionPool
 from geng.net.hub import Hub, describe
@@ -257,8 +258,8 @@ class Worker:
     def _close_all(self) -> None:
         """worker_shutdown_timeout has passed."""
         for c in list(self.pool.connections):
-            if c.listening is not None:
-                c.close()
+            if c.listening is not None and not c.closed:
+                cut_off(c)
 
     def leave(self) -> None:
         """After run(): what is buffered goes to the logs."""

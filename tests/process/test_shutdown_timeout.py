@@ -30,9 +30,9 @@ def test_a_request_is_cut_off(server, backend, number, said):
         wait_until(lambda: up.requests, "the request")
         s.signal(number)
         assert c.closed()
-    over.set()
     wait_until(lambda: old not in s.workers(), "the old worker gone")
-    said(s, "/slow ", "a.log")
+    over.set()
+    said(s, "/slow 000 \n", "a.log")
 
 
 def test_a_half_answer_is_cut_off(server, backend):
