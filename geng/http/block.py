@@ -157,7 +157,7 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
     hashes.Hash("variables_hash", main.variables_hash_max_size, bucket_size).build(scope.variables.names())
     for value in scope.values:
         value.link()
-    for address in main.ports.all():
+    for address in (*main.ports.all(), *main.quic.all()):
         _server_names(cf, address)
         for srv in address.servers:
             srv.behind_tls |= address.ssl

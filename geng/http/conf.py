@@ -82,6 +82,7 @@ class CoreMain(Conf, level=Level.MAIN):
         super().__init__()
         self.servers: list[CoreSrv] = []
         self.ports = Ports()
+        self.quic = Ports()  # UDP's, which nobody serves yet
         self.variables: Variables = None  # type: ignore[assignment]
         self.confs: dict[type[Conf], Any] = {}
         self.has_error_pages = False
@@ -135,8 +136,10 @@ class CoreSrv(Conf, level=Level.SERVER):
         """`listen address[:port] [parameters]`"""
         self.listens = True
         addresses, parameters = read_listen(cf)
+        main = cf[CoreMain]
+        ports = main.quic if parameters.quic else main.ports
         for sockaddr in addresses:
-            cf[CoreMain].ports.add(cf, self, sockaddr, parameters)
+            ports.add(cf, self, sockaddr, parameters)
 
     def listen_by_default(self, cf: Cf) -> None:
         """What a server without `listen` gets."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import to_bytes
 from geng.core.hostnames import HostTable
 from geng.core.values import BadValue, atoi, parse_sec, parse_size
-from geng.errors import Invalid
+from geng.errors import Invalid, Refused
 from geng.net import sockaddr as sa
 from geng.net.listen import Listening, ListenOptions
 
@@ -32,6 +32,10 @@ PROXY_PROTOCOL, TLS, HTTP2 = 1, 2, 4
 PROTOCOLS = {"proxy_protocol": PROXY_PROTOCOL, "ssl": TLS}
 
 
+#: what cannot stand beside `quic`, in the order nginx looks
+NOT_QUIC = ("fastopen", "backlog", "deferred", "multipath", "ssl", "http2", "so_keepalive", "proxy_protocol")
+
+
 @dataclass(slots=True)
 class ListenParameters:
     """What one `listen` says."""
@@ -40,6 +44,7 @@ class ListenParameters:
     set: bool = False  # a parameter of the socket itself was given
     bind: bool = False
     default_server: bool = False
+    quic: bool = False
     protocols: int = 0  # PROXY_PROTOCOL, TLS, HTTP2
 
 
@@ -210,6 +215,12 @@ def read_listen(cf: Cf) -> tuple[list[Any], ListenParameters]:
     found = ListenParameters()
     for word in words:
         _parameter(cf, found, word)
+    found.quic = "quic" in words
+    if found.quic:
+        given = {word.partition("=")[0] for word in words}
+        for name in NOT_QUIC:
+            if name in given:
+                raise Refused(f'"{name}" parameter is incompatible with "quic"')
     return list(dict.fromkeys(addresses)), found
 
 
@@ -223,6 +234,8 @@ def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
         found.protocols |= PROTOCOLS[word]
         return
     if word in ("http2", "quic"):
+        if word == "http2":
+            cf.warn('the "listen ... http2" directive is deprecated, use the "http2" directive instead')
         cf.cannot(f'the "{word}" parameter of "listen"')
         return
     if name == "accept_filter" and equals:

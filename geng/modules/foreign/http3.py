@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from geng.conf.convert import flag, num, size, with_cf
 from geng.conf.directive import Level
 from geng.core.log import errno_text
-from geng.errors import Invalid
+from geng.errors import ConfigError, Invalid
 from geng.http.module import Module, Variable
 from geng.modules.foreign.table import Foreign, nothing
+from geng.modules.http.ssl import SslConf
+from geng.tls.context import PROTOCOLS
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
+    from geng.http.conf import CoreSrv
 
 
 @with_cf
@@ -47,4 +50,27 @@ class Http3Server(
     """What a server says."""
 
 
-module = Module(name="http_v3", confs=(Http3Server,), variables=(Variable("http3", nothing),))
+def check_listens(cf: Cf) -> None:
+    """Each address with `quic` must have certificates.   nginx: ngx_http_ssl_init"""
+    for address in cf.scope.main.quic.all():
+        srv = address.default
+        conf = srv[SslConf]
+        if conf.certificates:
+            if not conf.protocols & PROTOCOLS["TLSv1.3"]:
+                raise _refused('"ssl_protocols" must enable TLSv1.3', srv)
+            continue
+        without = [srv]
+        if conf.reject_handshake:
+            confs = ((one, one[SslConf]) for one in address.servers)
+            without = [one for one, its in confs if not (its.certificates or its.reject_handshake)]
+        for srv in without:
+            raise _refused('no "ssl_certificate" is defined', srv)
+
+
+def _refused(what: str, srv: CoreSrv) -> ConfigError:
+    return ConfigError(f'{what} for the "listen ... quic" directive in {srv.file}:{srv.line}')
+
+
+module = Module(
+    name="http_v3", confs=(Http3Server,), variables=(Variable("http3", nothing),), postconfiguration=check_listens
+)
