@@ -33,7 +33,7 @@ FILTERS = {"charset": "charset_filter", "gzip": "gzip_filter", "ssi": "ssi_filte
            "xslt": "xslt_filter"}  # fmt: skip
 
 #: What is only there with a package that geng does not need otherwise.
-NEEDED = {"image_filter": "PIL"}
+NEEDED = {"image_filter": "PIL", "xslt": "lxml"}
 
 USAGE = """\
 Usage: geng [-?hvVtTq] [-s signal] [-p prefix]

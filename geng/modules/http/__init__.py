@@ -56,6 +56,7 @@ from geng.modules.http import (
     upstream_variables,
     upstream_zone,
     userid,
+    xslt,
 )
 
 core = Module(name="http_core", confs=(HttpServers, CoreMain, CoreSrv, CoreLoc), variables=VARIABLES)
@@ -111,6 +112,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     # -- filters of content
     ssi.module,
     charset.module,
+    xslt.module,
     image_filter.module,
     sub.module,
     addition.module,

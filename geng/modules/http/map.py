@@ -50,7 +50,6 @@ class MapConf(Conf, level=Level.MAIN):
         name = name[1:].lower()
         cf.scope.variables.add(Variable(name, table.getter(name), flags))
 
-
     def _check_size(self, cf: Cf, table: MapTable) -> None:
         """What the sizes are by now they are for good."""
         for attr, default in (("hash_max_size", 2048), ("hash_bucket_size", 64)):
