@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from geng.errors import ConnectionClosed
 from geng.hot import tls as hot
+from geng.hot.http1 import parse_request
 from geng.hot.uri import validate_host
 from geng.http.module import DECLINED
+from geng.http.request import Request
 from geng.net.connection import Connection
 from geng.net.tls import DONE, WANTS_READ, TlsConnection, secure, take_raised
+from geng.tls import sessions
+from geng.tls.certificates import use_certificate
 from geng.tls.errors import TlsBroken
+from geng.tls.loading import CannotLoad
 from geng.tls.servername import SERVER_NAME_FATAL, SERVER_NAME_OK
 from geng.wire import proxy_protocol
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreSrv
     from geng.http.connection import HttpConnection
-    from geng.http.request import Request
     from geng.net.tls import Tls
 
 PROXY_HEADER = 4096  # longer than any
@@ -209,6 +213,26 @@ def choose_protocol(tls: Tls, offered: list[bytes]) -> bytes | None:
     return next((name for name in (*names, *HTTP_1) if name in offered), None)
 
 
+def choose_certificate(tls: Tls, srv: CoreSrv) -> bool:
+    """The certificates of *srv* whose names hold variables; False when one cannot be loaded, which has been logged then.
+
+    nginx: ngx_http_ssl_certificate
+    """
+    hc: HttpConnection = tls.data
+    c = hc.c
+    head = parse_request(b"", 0, options=hc.options)
+    r = Request(c, hc, head, srv.default.hot, hc.request_start)
+    names = srv.tls
+    assert names.cache is not None
+    for certificate, key in names.values:
+        try:
+            use_certificate(tls, names.cache, certificate(r), key(r), names.passwords)
+        except CannotLoad as cannot:
+            srv.default.log.error(cannot.message, ctx=c)
+            return False
+    return True
+
+
 # ---- requests
 
 
@@ -265,5 +289,5 @@ def _check_certificate(r: Request, tls: Tls, verify: int) -> int:
     if not message:
         return DECLINED
     r.log.info(message, ctx=r.hc.doing("reading client request headers"))
-    tls.forget_session()
+    sessions.forget(tls)
     return status

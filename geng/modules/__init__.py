@@ -5,6 +5,7 @@ from __future__ import annotations
 from geng.conf.directive import Conf
 from geng.modules.core import CoreConf
 from geng.modules.events import EventsBlock, EventsConf
+from geng.modules.openssl import OpensslConf
 from geng.modules.threads import ThreadPools
 
 
@@ -13,4 +14,4 @@ def main_confs() -> list[type[Conf]]:
     from geng.http.block import HttpBlock
     from geng.modules import foreign
 
-    return [CoreConf, ThreadPools, EventsBlock, EventsConf, HttpBlock, *foreign.MAIN_CONFS]
+    return [CoreConf, ThreadPools, EventsBlock, EventsConf, OpensslConf, HttpBlock, *foreign.MAIN_CONFS]

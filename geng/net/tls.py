@@ -163,12 +163,6 @@ class Tls:
         result = self.library.SSL_get_verify_result(self.pointer)
         return result, self.library.X509_verify_cert_error_string(result).decode("ascii", "replace")
 
-    def forget_session(self) -> None:
-        """The session must not be used again.   nginx: ngx_ssl_remove_cached_session"""
-        session = self.library.SSL_get_session(self.pointer)
-        if session:
-            self.library.SSL_CTX_remove_session(self.context.pointer, session)
-
     # ---- early data
 
     def read_early(self, n: int) -> bytes | int:

@@ -428,7 +428,9 @@ def make(options: Options, log: Log, old: Cycle | None = None) -> Cycle:
     A test opens everything first, as nginx's does, and only then finds out what geng is not able to run.
     """
     cycle = Cycle(options, log)
+    cycle.tls_objects.before = old.tls_objects if old is not None else None
     cycle.read()
+    cycle.tls_objects.before = None
     if cycle.unable is not None and not options.test:
         raise cycle.unable
     cycle.open(old, inherited_listenings(log) if old is None and not options.test else [])

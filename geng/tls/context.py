@@ -86,7 +86,8 @@ class Context:
         self.certificates: list[loading.Certificate] = []
         self.buffer_size = BUFFER_SIZE
         self.early_data = False
-        self.sessions: Any = None  # the shared cache
+        self.sessions: Any = None  # the zone of the shared cache (geng.tls.sessions)
+        self.session_timeout = 300  # s
         self.ticket_keys: Any = None
         self.ocsp: Any = None
         self.on_name: Callable[[Any, bytes | None], int] | None = None  # see geng.tls.servername
@@ -267,6 +268,7 @@ class Context:
 
     def set_session_timeout(self, seconds: int) -> None:
         """ssl_session_timeout"""
+        self.session_timeout = seconds
         self.ssl.SSL_CTX_set_timeout(self.pointer, seconds)
 
     def set_session_context(self, kind: bytes, names: Sequence[str]) -> None:

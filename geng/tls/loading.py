@@ -358,13 +358,14 @@ class RuntimeCache:
     """Certificates whose names hold variables, kept by a worker: ssl_certificate_cache. Times in seconds.
 
     nginx: ngx_ssl_cache_connection_fetch. With *most* 0 nothing is kept.
+    *full_name* makes the name of a file out of what the configuration says.
     """
 
-    def __init__(self, most: int, valid: int, inactive: int) -> None:
+    def __init__(self, full_name: Callable[[str], str], most: int = 0, valid: int = 60, inactive: int = 10) -> None:
+        self.full_name = full_name
         self.most = most
         self.valid = valid
         self.inactive = inactive
-        self.full_name: Callable[[str], str] = str
         self.known: dict[tuple[int, str], _Cached] = {}  # last used last
 
     def __repr__(self) -> str:

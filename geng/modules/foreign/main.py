@@ -1,7 +1,6 @@
 """Directives of the main level and of events that geng does not run.
 
-nginx: ngx_event_openssl.c, ngx_event_openssl_cache.c, ngx_event_quic_bpf.c,
-ngx_google_perftools_module.c
+nginx: ngx_event_quic_bpf.c, ngx_google_perftools_module.c
 """
 
 from __future__ import annotations
@@ -13,14 +12,6 @@ from geng.modules.foreign.stream import StreamBlock
 from geng.modules.foreign.table import Foreign
 
 
-class OpensslConf(Foreign, level=Level.MAIN, module="openssl", rules={"ssl_engine": string}):
-    """Engines, which OpenSSL itself has given up."""
-
-
-class OpensslCacheConf(Foreign, level=Level.MAIN, module="openssl_cache", rules={"ssl_object_cache_inheritable": flag}):
-    """Certificates that a reload keeps."""
-
-
 class QuicBpfConf(Foreign, level=Level.MAIN, module="quic_bpf", rules={"quic_bpf": flag}):
     """Which worker gets a QUIC packet."""
 
@@ -30,8 +21,6 @@ class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules=
 
 
 MAIN_CONFS: tuple[type[Conf], ...] = (
-    OpensslConf,
-    OpensslCacheConf,
     QuicBpfConf,
     PerftoolsConf,
     MailBlock,

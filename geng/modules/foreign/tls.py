@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import bitmask, enum, flag, keyval, num, sec, string, to_bytes, with_cf
 from geng.conf.directive import UNSET, Level, command, value
 from geng.conf.tables import MAIL, MAIL_SRV
-from geng.core.log import errno_text
-from geng.core.values import BadValue, atoi, parse_size
-from geng.core.zone import PAGE
-from geng.errors import ConfigError, Invalid, Refused
+from geng.core.zone import Zone
+from geng.errors import ConfigError, Refused
 from geng.http.script import compile_value
-from geng.modules.foreign.table import Foreign, many, seconds
+from geng.modules.foreign.table import Foreign, many
+from geng.tls.conf import SessionCache, certificate_cache, password_file, read_ocsp_cache, read_session_cache
+from geng.tls.context import PROTOCOLS
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
 
-PROTOCOLS = {name: 1 << i for i, name in enumerate(("SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"))}
-LEAST_ZONE = 8 * PAGE
 STARTTLS = enum({"off": 0, "on": 1, "only": 2})
 VERIFY = {"off": 0, "on": 1, "optional": 2, "optional_no_ca": 3}
 
@@ -30,86 +28,16 @@ def session_cache(tag: str) -> Any:
     """`off`, `none`, `builtin[:number]`, `shared:name:size`"""
 
     @with_cf
-    def convert(cf: Cf, *words: str) -> tuple[str, ...]:
-        for word in words:
-            _session_cache(cf, word, tag)
-        return words
+    def convert(cf: Cf, *words: str) -> SessionCache:
+        return read_session_cache(cf, tag)
 
     return convert
 
 
-def _session_cache(cf: Cf, word: str, tag: str) -> None:
-    if word in ("off", "none", "builtin"):
-        return
-    kind, _, rest = word.partition(":")
-    try:
-        if kind == "builtin" and rest:
-            atoi(rest)
-            return
-        name, colon, text = rest.partition(":")
-        if kind != "shared" or not name or not colon:
-            raise BadValue
-        size = parse_size(text)
-    except BadValue:
-        raise Invalid(f'invalid session cache "{word}"') from None
-    if size < LEAST_ZONE:
-        raise Invalid(f'session cache "{word}" is too small')
-    cf.cycle.zones.add(name, size, tag)
-
-
 @with_cf
-def ocsp_cache(cf: Cf, word: str) -> str:
+def ocsp_cache(cf: Cf, word: str) -> Zone | None:
     """`off` or `shared:name:size`"""
-    if word == "off":
-        return word
-    kind, _, rest = word.partition(":")
-    name, colon, text = rest.partition(":")
-    try:
-        if kind != "shared" or not name or not colon:
-            raise BadValue
-        size = parse_size(text)
-    except BadValue:
-        raise Invalid(f'invalid OCSP cache "{word}"') from None
-    if size < LEAST_ZONE:
-        raise Invalid(f'OCSP cache "{word}" is too small')
-    cf.cycle.zones.add(name, size, "stream_ssl_ocsp")
-    return word
-
-
-@with_cf
-def certificate_cache(cf: Cf, *words: str) -> bool:
-    """`off` or `max=N [inactive=time] [valid=time]`; whether there is one."""
-    most, there = 0, True
-    for word in words:
-        name, _, text = word.partition("=")
-        try:
-            if word == "off":
-                there = False
-            elif name == "max":
-                most = atoi(text)
-                if not most:
-                    raise BadValue
-            elif name not in ("inactive", "valid") or seconds(text) is None:
-                raise BadValue
-        except BadValue:
-            raise Invalid(f'invalid parameter "{word}"') from None
-    if there and not most:
-        raise Invalid(f'"{cf.node.name}" must have the "max" parameter')
-    return there
-
-
-@with_cf
-def password_file(cf: Cf, name: str) -> str:
-    """A file that can be read.   nginx: ngx_ssl_read_password_file"""
-    full = cf.path(name, conf_prefix=True)
-    try:
-        file = open(full, "rb")  # noqa: SIM115 - what fails is told apart
-    except IsADirectoryError as error:
-        raise Invalid(f'read() "{full}" failed{errno_text(error.errno)}') from None
-    except OSError as error:
-        raise Invalid(f'open() "{full}" failed{errno_text(error.errno)}') from None
-    file.close()
-    return full
+    return read_ocsp_cache(cf, "stream_ssl_ocsp")
 
 
 def server_alpn(*words: str) -> tuple[str, ...]:

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geng.conf.convert import bitmask, enum, flag, keyval, num, sec, size, string
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import HTTP, SRV
-from geng.core.log import errno_text
-from geng.errors import ConfigError, Invalid, Refused
+from geng.core.zone import Zone
+from geng.errors import ConfigError
 from geng.http import tls
 from geng.http.conf import CoreSrv
-from geng.http.module import CHANGEABLE, NOCACHEABLE, Getter, Module, Variable
+from geng.http.module import Module
+from geng.http.script import compile_value, count_variables
 from geng.http.servertls import ServerTls
+from geng.modules.http.ssl_variables import VARIABLES
 from geng.net import tls as net
-from geng.tls import certificate as of
+from geng.tls import sessions
+from geng.tls.certificates import ask_for_certificate
+from geng.tls.conf import (
+    NO_BUILTIN,
+    NONE,
+    OFF,
+    certificate_cache,
+    load_ticket_key,
+    need_library,
+    password_file,
+    read_session_cache,
+    runtime_cache,
+)
 from geng.tls.context import (
     BUFFER_SIZE,
     DEFAULT_PROTOCOLS,
     PROTOCOLS,
     SESS_CACHE_NO_AUTO_CLEAR,
+    SESS_CACHE_NO_INTERNAL,
     SESS_CACHE_NO_INTERNAL_STORE,
+    SESS_CACHE_OFF,
     SESS_CACHE_SERVER,
     Context,
 )
-from geng.tls.loading import Objects, read_passwords
-from geng.tls.openssl import NoOpenSsl
+from geng.tls.loading import Objects, RuntimeCache
 from geng.tls.servername import listen_to_clients
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
-    from geng.http.request import Request
 
 HS = HTTP | SRV
 
@@ -45,11 +58,9 @@ def objects(cf: Cf) -> Objects:
 
 
 def open_library() -> None:
-    """Find OpenSSL; raises ConfigError."""
-    try:
-        net.start()
-    except NoOpenSsl as missing:
-        raise ConfigError(str(missing)) from None
+    """Find OpenSSL, for connections too; raises ConfigError."""
+    need_library()
+    net.start()
 
 
 class SslConf(Conf, level=Level.SERVER):
@@ -59,7 +70,8 @@ class SslConf(Conf, level=Level.SERVER):
     certificate_keys: list[str] | None = directive("ssl_certificate_key", HS, string, default=None, repeat=True)
     certificate_compression: bool = directive("ssl_certificate_compression", HS, flag, default=False)
     ech_files: list[str] | None = directive("ssl_ech_file", HS, string, default=None, repeat=True)
-    passwords: list[bytes] | None = value(None)
+    passwords: list[bytes] | None = directive("ssl_password_file", HS, password_file, default=None)
+    certificate_cache: RuntimeCache | None = directive("ssl_certificate_cache", HS, certificate_cache, default=None)
     dhparam: str = directive("ssl_dhparam", HS, string, default="")
     ecdh_curve: str = directive("ssl_ecdh_curve", HS, string, default="auto")
     protocols: int = directive("ssl_protocols", HS, bitmask(PROTOCOLS), default=DEFAULT_PROTOCOLS)
@@ -77,12 +89,18 @@ class SslConf(Conf, level=Level.SERVER):
     conf_commands: list[tuple[str, str]] | None = directive("ssl_conf_command", HS, keyval, default=None, repeat=True)
     reject_handshake: bool = directive("ssl_reject_handshake", HS, flag, default=False)
 
-    @command("ssl_password_file", HS)
-    def set_password_file(self, cf: Cf) -> None:
-        """`ssl_password_file file`"""
-        if self.passwords is not UNSET:
-            raise Refused("is duplicate")
-        self.passwords = read_password_file(cf, cf.args[0])
+    session_ticket_keys: list[str] | None = directive("ssl_session_ticket_key", HS, string, default=None, repeat=True)
+    session_builtin: int = value(NONE)
+    session_zone: Zone | None = value(None)
+
+    @command("ssl_session_cache", HS)
+    def set_session_cache(self, cf: Cf) -> None:
+        """`ssl_session_cache off | none | [builtin[:size]] [shared:name:size]`"""
+        found = read_session_cache(cf, "http_ssl")
+        if found.zone is not None:
+            self.session_zone = found.zone
+        if found.builtin is not None and (found.builtin != NO_BUILTIN or self.session_builtin is UNSET):
+            self.session_builtin = found.builtin
 
     def check(self, cf: Cf) -> None:
         """Make the server's context.   nginx: ngx_http_ssl_merge_srv_conf"""
@@ -99,10 +117,7 @@ class SslConf(Conf, level=Level.SERVER):
         srv.tls.context = context = Context(self.protocols)
         listen_to_clients(context, tls.choose_by_name, tls.choose_protocol)
         context.set_ciphers(self.ciphers, self.prefer_server_ciphers)
-        for name, key in zip(self.certificates or (), keys, strict=False):
-            context.add_certificate(objects(cf), name, key, self.passwords)
-        if self.certificate_compression:
-            context.compress_certificates(lambda message: cf.log("warn", message))
+        self._certificates(cf, srv, context)
         context.buffer_size = self.buffer_size
         self._verify(cf, context)
         context.set_dhparam(cf.path(self.dhparam, conf_prefix=True) if self.dhparam else "")
@@ -114,6 +129,20 @@ class SslConf(Conf, level=Level.SERVER):
             context.enable_early_data()
         if self.conf_commands:
             context.run_commands(self.conf_commands, lambda name: cf.path(name, conf_prefix=True))
+
+    def _certificates(self, cf: Cf, srv: CoreSrv, context: Context) -> None:
+        """nginx: ngx_http_ssl_compile_certificates"""
+        pairs = list(zip(self.certificates or (), self.certificate_keys or (), strict=False))
+        if any(count_variables(text) for pair in pairs for text in pair):
+            srv.tls.values = [(compile_value(cf, name), compile_value(cf, key)) for name, key in pairs]
+            srv.tls.cache = self.certificate_cache or runtime_cache(cf)
+            srv.tls.passwords = self.passwords or ()
+            ask_for_certificate(context, lambda connection: tls.choose_certificate(connection, srv))
+            return
+        for name, key in pairs:
+            context.add_certificate(objects(cf), name, key, self.passwords)
+        if self.certificate_compression:
+            context.compress_certificates(lambda message: cf.log("warn", message))
 
     def _verify(self, cf: Cf, context: Context) -> None:
         if self.verify:
@@ -129,20 +158,20 @@ class SslConf(Conf, level=Level.SERVER):
     def _sessions(self, cf: Cf, context: Context) -> None:
         context.set_session_timeout(self.session_timeout)
         context.set_session_context(b"HTTP", self.certificates or ())
-        context.set_session_cache(SESS_CACHE_SERVER | SESS_CACHE_NO_AUTO_CLEAR | SESS_CACHE_NO_INTERNAL_STORE, 1)
+        builtin, zone = self.session_builtin, self.session_zone
+        if builtin == OFF:
+            context.set_session_cache(SESS_CACHE_OFF)
+        elif builtin == NONE:
+            context.set_session_cache(SESS_CACHE_SERVER | SESS_CACHE_NO_AUTO_CLEAR | SESS_CACHE_NO_INTERNAL_STORE, 1)
+        else:
+            alone = zone is not None and builtin == NO_BUILTIN
+            mode = SESS_CACHE_SERVER | (SESS_CACHE_NO_INTERNAL if alone else 0)
+            context.set_session_cache(mode, builtin if builtin >= 0 else None)
+            if zone is not None:
+                sessions.share(context, zone)
         if not self.session_tickets:
             context.forbid_tickets()
-
-
-def read_password_file(cf: Cf, name: str) -> list[bytes]:
-    """The passwords in a file of the configuration; raises Invalid."""
-    full = cf.path(name, conf_prefix=True)
-    try:
-        return read_passwords(full)
-    except OSError as error:
-        raise Invalid(f'open() "{full}" failed{errno_text(error.errno)}') from None
-    except ValueError:
-        raise Invalid(f'too long line in "{full}"') from None
+        sessions.use_ticket_keys(context, [load_ticket_key(cf, name) for name in self.session_ticket_keys or ()])
 
 
 def check_listens(cf: Cf) -> None:
@@ -156,60 +185,5 @@ def check_listens(cf: Cf) -> None:
         for srv in without:
             raise ConfigError(f'no "ssl_certificate" is defined for the "listen ... ssl" directive in {srv.file}:{srv.line}')
 
-
-# ---- variables
-
-
-def shown(get: Callable[[Any], bytes], empty: bool = False) -> Getter:
-    """A variable that *get* knows of the TLS connection; not found on plain ones, nor, without *empty*, when b\"\"."""
-
-    def got(r: Request) -> bytes | None:
-        ssl = r.c.ssl
-        if ssl is None or not ssl.pointer:
-            return None
-        text = get(ssl)
-        return text if text or empty else None
-
-    return got
-
-
-def client_verify(ssl: Any) -> bytes:
-    """`NONE`, `SUCCESS` or `FAILED:` and why.   nginx: ngx_ssl_get_client_verify"""
-    if not ssl.has_peer_certificate():
-        return b"NONE"
-    result, text = ssl.verify_result()
-    return b"FAILED:" + text.encode() if result else b"SUCCESS"
-
-
-VARIABLES = (
-    Variable("ssl_protocol", shown(of.protocol, empty=True), CHANGEABLE),
-    Variable("ssl_cipher", shown(of.cipher, empty=True), CHANGEABLE),
-    Variable("ssl_ciphers", shown(of.ciphers), CHANGEABLE),
-    Variable("ssl_curve", shown(of.curve), CHANGEABLE),
-    Variable("ssl_curves", shown(of.curves), CHANGEABLE),
-    Variable("ssl_sigalg", shown(of.sigalg), CHANGEABLE),
-    Variable("ssl_sigalgs", shown(of.sigalgs), CHANGEABLE),
-    Variable("ssl_session_id", shown(of.session_id), CHANGEABLE),
-    Variable("ssl_session_reused", shown(of.session_reused), CHANGEABLE),
-    Variable("ssl_early_data", shown(of.early_data), CHANGEABLE | NOCACHEABLE),
-    Variable("ssl_server_name", shown(of.server_name), CHANGEABLE),
-    Variable("ssl_alpn_protocol", shown(of.alpn_protocol), CHANGEABLE),
-    Variable("ssl_ech_status", shown(of.nothing), CHANGEABLE),
-    Variable("ssl_ech_outer_server_name", shown(of.nothing), CHANGEABLE),
-    Variable("ssl_client_cert", shown(of.cert), CHANGEABLE),
-    Variable("ssl_client_raw_cert", shown(of.raw_cert), CHANGEABLE),
-    Variable("ssl_client_escaped_cert", shown(of.escaped_cert), CHANGEABLE),
-    Variable("ssl_client_s_dn", shown(of.subject), CHANGEABLE),
-    Variable("ssl_client_i_dn", shown(of.issuer), CHANGEABLE),
-    Variable("ssl_client_s_dn_legacy", shown(of.legacy_subject), CHANGEABLE),
-    Variable("ssl_client_i_dn_legacy", shown(of.legacy_issuer), CHANGEABLE),
-    Variable("ssl_client_serial", shown(of.serial), CHANGEABLE),
-    Variable("ssl_client_fingerprint", shown(of.fingerprint), CHANGEABLE),
-    Variable("ssl_client_verify", shown(client_verify), CHANGEABLE),
-    Variable("ssl_client_v_start", shown(of.v_start), CHANGEABLE),
-    Variable("ssl_client_v_end", shown(of.v_end), CHANGEABLE),
-    Variable("ssl_client_v_remain", shown(of.v_remain), CHANGEABLE),
-    Variable("ssl_client_sigalg", shown(of.client_sigalg), CHANGEABLE),
-)
 
 module = Module(name="http_ssl", confs=(SslConf,), variables=VARIABLES, postconfiguration=check_listens)
