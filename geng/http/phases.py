@@ -67,6 +67,8 @@ def _link_location(loc: CoreLoc, modules: Sequence[Module]) -> None:
     loc.steps = tuple(step for step in steps if step is not None)
     loc.handlers = _linked(loc, modules, Phase.CONTENT)
     loc.content_handler = loc.content(loc) if loc.content is not None else None
+    if loc.nameless and loc.content_handler is None:
+        loc.handlers = (_left_behind, *loc.handlers)
     loc.log_handlers = _linked(loc, modules, Phase.LOG)
     tail = b"<hr><center>%s</center>\r\n</body>\r\n</html>\r\n"
     loc.page_tail = tail % loc.product
@@ -79,6 +81,20 @@ def _link_location(loc: CoreLoc, modules: Sequence[Module]) -> None:
     loc.send_head = chain(upper, below_postpone(chain(lower, output)) if upper or lower else output)
     loc.send_subhead = chain(upper, subrequest_sink)
     loc.hot = Linked(loc)
+
+
+def _left_behind(r: Request) -> int:
+    """In an `if` without a content handler, after another `if` that had one: nginx calls that one, with this `if`'s words.
+
+    A handler that needs an upstream then finds none.
+    """
+    handler = r.left_handler
+    if handler is None:
+        return DECLINED
+    if not hasattr(handler, "adapter"):
+        return handler(r)
+    r.log.alert("no upstream configuration", ctx=r.c)
+    return 500
 
 
 def _generic(handlers: tuple[Handler, ...]) -> Step | None:

@@ -70,6 +70,7 @@ class Request:
     wrote = False  # a subrequest has written something of its body
     on_result: Callable[[Request, int], int] | None = None  # what a subrequest's verdict means (post_subrequest)
     waits_for_backgrounds: Any = None
+    left_handler: Callable[[Request], int] | None = None  # of an `if` that another one without a handler came after
 
     def __init__(self, c: Connection, hc: HttpConnection, head: RequestHead, hot: Linked, start: int) -> None:
         """*hot*: where it begins, the default location of its server; *start*: when, in ms."""

@@ -47,7 +47,7 @@ class Tls:
     context: of the address (sessions belong to it, whatever server SNI chooses); buffer_size: of the records sent;
     servername, regex: what SNI chose by; rejected, accepted: what was said to SNI;
     misdirected: the request names another server than SNI did; ocsp: the validation of the client's
-    certificate; on_session(tls): a session for the next time has come; data: the protocol's own.
+    certificate; on_session(session): one for the next time has come, and is the callee's; data: the protocol's own.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class Tls:
         self.early = context.early_data and not client
         self.early_byte = b""
         self.ocsp: Any = None
-        self.on_session: Callable[[Tls, int], None] | None = None
+        self.on_session: Callable[[int], None] | None = None
         self.data: Any = None
         self.blocked: tuple[Any, int, int] | None = None  # the record that the socket did not take: data, offset, length
         self.credit = 0  # bytes that went out and that the sender does not know of

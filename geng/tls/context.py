@@ -15,7 +15,7 @@ from typing import Any
 
 from geng.tls import loading
 from geng.tls.errors import config_error
-from geng.tls.openssl import address, callback, library
+from geng.tls.openssl import address, callback, library, states
 
 SSLV2, SSLV3, TLSV1, TLSV1_1, TLSV1_2, TLSV1_3 = (1 << n for n in range(1, 7))
 PROTOCOLS = {
@@ -73,6 +73,16 @@ def _accept_any(ok: int, store: int) -> int:
     return 1
 
 
+@callback("i", "pp")
+def _new_session(pointer: int, session: int) -> int:
+    """A server has given a session; 1: it is ours."""
+    keep = states[pointer].on_session
+    if keep is None:
+        return 0
+    keep(session)
+    return 1
+
+
 class Context:
     """An SSL_CTX: `pointer`. *names* is how the certificates are called in the configuration."""
 
@@ -89,6 +99,7 @@ class Context:
         self.sessions: Any = None  # the zone of the shared cache (geng.tls.sessions)
         self.session_timeout = 300  # s
         self.ticket_keys: Any = None
+        self.client_sessions: dict[Any, int] = {}  # with whom: the last session, as a client
         self.ocsp: Any = None
         self.on_name: Callable[[Any, bytes | None], int] | None = None  # see geng.tls.servername
         self.on_protocol: Callable[[Any, list[bytes]], bytes | None] | None = None
@@ -110,6 +121,9 @@ class Context:
 
     def __del__(self) -> None:
         if getattr(self, "pointer", 0):
+            for session in self.client_sessions.values():
+                self.ssl.SSL_SESSION_free(session)
+            self.client_sessions.clear()
             self.ssl.SSL_CTX_free(self.pointer)
             self.pointer = 0
 
@@ -298,6 +312,11 @@ class Context:
         self._ctrl(CTRL_SET_SESS_CACHE_MODE, mode)
         if size is not None:
             self._ctrl(CTRL_SET_SESS_CACHE_SIZE, size)
+
+    def keep_sessions(self) -> None:
+        """A client's sessions are told to Tls.on_session.   nginx: ngx_ssl_client_session_cache"""
+        self._ctrl(CTRL_SET_SESS_CACHE_MODE, SESS_CACHE_CLIENT | SESS_CACHE_NO_INTERNAL)
+        self.ssl.SSL_CTX_sess_set_new_cb(self.pointer, address(_new_session))
 
     def forbid_tickets(self) -> None:
         """ssl_session_tickets off"""

@@ -34,13 +34,14 @@ from geng.conf.convert import (
 from geng.conf.directive import Conf, Level, directive
 from geng.conf.tables import HTTP, LOC, SRV
 from geng.errors import Invalid
-from geng.upstream import cache_conf
+from geng.upstream import cache_conf, tls_conf
 from geng.upstream.address import BadAddress, ipv4
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
     from geng.http.request import Request
     from geng.http.script import Value
+    from geng.upstream.tls import UpstreamTls
 
 HSL = HTTP | SRV | LOC
 PAGE = 4096
@@ -248,6 +249,8 @@ class UpstreamConf(Conf):
     hide_header: Iterable[str]
     ignore_headers: int
 
+    tls: UpstreamTls | None = None  # where check() has found that TLS is needed
+
     cache: bool
     cache_zone: Any
     cache_value: Any
@@ -276,15 +279,17 @@ class UpstreamConf(Conf):
 
     def __init_subclass__(
         cls, level: Level = Level.LOCATION, prefix: str = "", only: Iterable[str] = (), without: Iterable[str] = (),
-        caches: bool = False, **kwargs: Any,
+        caches: bool = False, tls: bool = False, **kwargs: Any,
     ) -> None:  # fmt: skip
-        """*caches*: the protocol's responses may be cached and stored."""
+        """*caches*: the protocol's responses may be cached and stored; *tls*: it may be spoken over TLS."""
         cls.prefix = prefix or cls.prefix
         if caches:
             cache_conf.declare(cls, prefix, NEXT_UPSTREAM)
         elif prefix:
             for attr, default in cache_conf.WITHOUT.items():
                 setattr(cls, attr, default)
+        if tls:
+            tls_conf.declare(cls, prefix)
         wanted = (tuple(only) or tuple(TABLE)) if prefix else ()
         for attr in TABLE if prefix else ():
             convert, default, repeat = TABLE[attr]

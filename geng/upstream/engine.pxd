@@ -26,7 +26,7 @@ cdef long long _now() noexcept
 cdef class Exchange
 
 cdef class Adapter:
-    cdef public object conf, upstream, upstreams, schema
+    cdef public object conf, upstream, upstreams, schema, tls
     cdef public CHeaderRules rules
     cdef public Py_ssize_t receive, buffer_size
     cdef public long read_timeout, tries
@@ -46,7 +46,7 @@ cdef class Exchange:
     cdef public CPicker picker
     cdef public CResponseHead head
     cdef public CState state
-    cdef public object conf, schema, uri, name, vars, sender, request, greenlet, aim, redirect, stream, access
+    cdef public object conf, schema, uri, name, vars, sender, request, greenlet, aim, redirect, stream, access, tls
     cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted, chunked, as_get
     cdef public long long body_length, began
     cdef dict __dict__

@@ -24,7 +24,7 @@ from errno import (
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import holds
+from geng.conf.convert import holds, to_bytes
 from geng.errors import Abandoned, ConnectionClosed, TimedOut
 from geng.hot.greenlets import current
 from geng.hot.http1 import DONE, EARLY_HINTS, HEAD, LOCK, NEED_MORE, PATCH, POST, ResponseHead
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from geng.upstream.cache_zone import CacheZone
     from geng.upstream.conf import UpstreamConf
     from geng.upstream.framing import Framing
+    from geng.upstream.tls import UpstreamTls
     from geng.upstream.upstream import Upstream, Upstreams
 
 NON_IDEMPOTENT = POST | LOCK | PATCH
@@ -133,6 +134,8 @@ class Adapter:
         self.caches: dict[str, CacheZone] = {}  # by name, for a zone that a variable chooses
         self.stores = conf.store
         self.buffering: bool = conf.buffering
+        self.tls: UpstreamTls | None = None  # set where the address says so
+        self.host = b""  # of the address: whose certificate it should be
 
     def begin(self, u: Exchange) -> int:
         """Before anything else: where to, when that depends on the request (u.aim). 0, or a status."""
@@ -214,6 +217,7 @@ class Exchange:
         self.conf = adapter.conf
         self.buffering = adapter.buffering
         self.schema = adapter.schema
+        self.tls = adapter.tls
         self.picker: Picker = None  # type: ignore[assignment]  # until start()
         self.picked = False
         self.chunked = False
@@ -420,8 +424,13 @@ class Exchange:
             return self.next(ft.ERROR)
         except ConnectionClosed as error:
             return self.not_connected(error)
-        state.connect_time = _now() - state.start
         c.number = client.number
+        if self.tls is not None:
+            host = to_bytes(self.aim.host) if self.aim is not None else self.adapter.host
+            rc = self.tls.establish(self, c, host)
+            if rc:
+                return rc
+        state.connect_time = _now() - state.start
         return 0
 
     def not_connected(self, error: ConnectionClosed) -> int:

@@ -62,7 +62,7 @@ def pass_body(u: Exchange, c: Connection, w: Writer, framing: Framing, parts: Se
     if not u.buffering:
         return Unbuffered(u, c, w, framing).run(parts)
     way = Buffered(u, c, w, framing)
-    if framing.left >= SPLICE_MIN and framing.plain and not way.rate and pipes.AVAILABLE:
+    if framing.left >= SPLICE_MIN and framing.plain and not way.rate and c.ssl is None and pipes.AVAILABLE:
         if parts:
             w.write(parts)
             parts = ()

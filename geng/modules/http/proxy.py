@@ -25,6 +25,7 @@ from geng.modules.http.proxy_rewrite import (
     regex_rule,
 )
 from geng.modules.http.upstream import upstreams
+from geng.upstream import tls_conf
 from geng.upstream.address import BadAddress, Url, parse_url
 from geng.upstream.cache_conf import CachePaths
 from geng.upstream.conf import HSL, UpstreamConf
@@ -46,14 +47,17 @@ NO_URI_PART = (
 class Target:
     """What one proxy_pass says: a fixed *upstream* and *vars*, or the *value* to ask for each request.
 
-    *location*: the beginning of a URI that the URI of proxy_pass replaces.
+    *location*: the beginning of a URI that the URI of proxy_pass replaces; *host*: of the address, whose certificate it
+    should be.
     """
 
-    __slots__ = ("location", "upstream", "url", "value", "vars")
+    __slots__ = ("host", "location", "schema", "upstream", "url", "value", "vars")
 
     def __init__(self, url: bytes, location: bytes = b"") -> None:
         self.url = url
         self.location = location
+        self.schema = b"http://"
+        self.host = b""
         self.upstream: Upstream | None = None
         self.vars: ProxyVars | None = None
         self.value: Value | None = None
@@ -77,6 +81,14 @@ def vars_of(url: Url, default_port: int) -> ProxyVars:
     if url.no_port or url.port == default_port:
         return ProxyVars(host, b"%d" % default_port, uri)
     return ProxyVars(b"%s:%d" % (host, url.port), b"%d" % url.port, uri)
+
+
+def schema_of(text: str) -> tuple[bytes, int]:
+    """What a URL begins with, and the port that it means then; (b"", 0) for neither of the two."""
+    lower = text[:8].lower()
+    if lower[:7] == "http://":
+        return to_bytes(text[:7]), 80
+    return (to_bytes(text[:8]), 443) if lower == "https://" else (b"", 0)
 
 
 def compiled(cf: Cf, lines: Sequence[tuple[str, str]]) -> Sequence[tuple[str, Value]]:
@@ -115,7 +127,7 @@ class ProxyCaches(CachePaths, prefix="proxy"):
     """What proxy_cache_path declares."""
 
 
-class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
+class ProxyConf(UpstreamConf, prefix="proxy", caches=True, tls=True):
     """What one location says about proxying. Times in ms, sizes in bytes."""
 
     default_hide = (
@@ -155,12 +167,13 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
         self.target = target
 
     def _fixed(self, cf: Cf, core: CoreLoc, target: Target, text: str) -> None:
-        if text[:8].lower() == "https://":
-            raise Invalid('"proxy_pass" to https:// is not supported by geng yet')
-        if text[:7].lower() != "http://":
+        schema, port = schema_of(text)
+        if not schema:
             raise Invalid("invalid URL prefix")
-        target.upstream, url = upstreams(cf).add(cf, text[7:], 80)
-        target.vars = vars_of(url, 80)
+        target.schema = schema
+        target.upstream, url = upstreams(cf).add(cf, text[len(schema) :], port)
+        target.vars = vars_of(url, port)
+        target.host = to_bytes(url.host)
         if core.named or core.regex is not None or core.nameless:
             if target.vars.uri:
                 raise Invalid(NO_URI_PART)
@@ -251,6 +264,8 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True):
         self.body = None if self.set_body is None else compile_value(cf, self.set_body)  # as late as nginx
         self.all_upstreams = upstreams(cf)
         self.all_caches = cf.confs[ProxyCaches].caches
+        if self.target and (self.target.value is not None or len(self.target.schema) == 8):
+            self.tls = tls_conf.make(self, cf)
 
 
 class ProxyAdapter(Http1Adapter):
@@ -269,7 +284,7 @@ class ProxyAdapter(Http1Adapter):
         )
         assemble = assembler(**parts)
         Http1Adapter.__init__(
-            self, loc, conf, b"http://", assemble, conf.pass_request_body and conf.body is None, conf.http_version
+            self, loc, conf, target.schema, assemble, conf.pass_request_body and conf.body is None, conf.http_version
         )
         self.rules = HeaderRules(
             conf,
@@ -280,6 +295,8 @@ class ProxyAdapter(Http1Adapter):
         )
         self.upstream = target.upstream
         self.upstreams = conf.all_upstreams
+        self.host = target.host
+        self.tls = conf.tls if len(target.schema) == 8 else None
         self.vars = target.vars
         self.value = target.value
         self.location = target.location
@@ -302,22 +319,21 @@ class VariableProxyAdapter(ProxyAdapter):
         r = u.r
         assert self.value is not None
         text = to_text(self.value.fn(r))
-        lower = text[:8].lower()
-        if lower == "https://" and len(text) > 8:
-            r.log.error(f'"proxy_pass" to https:// is not supported by geng yet: "{text}"', ctx=r.c)
-            return 500
-        if lower[:7] != "http://" or len(text) == 7:
+        schema, port = schema_of(text)
+        if not schema or len(text) == len(schema):
             r.log.error(f'invalid URL prefix in "{text}"', ctx=r.c)
             return 500
-        u.schema = to_bytes(text[:7])
+        u.schema = schema
+        if port == 443:
+            u.tls = self.conf.tls
         try:
-            u.aim = url = parse_url(text[7:], 80, uri_part=True)
+            u.aim = url = parse_url(text[len(schema) :], port, uri_part=True)
         except BadAddress as bad:
-            r.log.error(f'{bad} in upstream "{text[7:]}"', ctx=r.c)
+            r.log.error(f'{bad} in upstream "{text[len(schema) :]}"', ctx=r.c)
             return 500
         if url.uri[:1] == "?":
             url.uri = "/" + url.uri
-        u.vars = vars_of(url, 80)
+        u.vars = vars_of(url, port)
         return 0
 
 

@@ -330,7 +330,10 @@ def _if(test: Test, codes: tuple[Code, ...], loc: CoreLoc | None) -> Code:
         if not test(r, state):
             return None
         if loc is not None:
+            before = r.loc.content_handler
             use_location(r, loc)
+            if before is not None and r.loc.content_handler is None:
+                r.left_handler = before
         for inner in codes:
             rc = inner(r, state)
             if rc is not None:
