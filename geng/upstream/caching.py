@@ -289,7 +289,7 @@ def respond(u: Exchange, c: Connection, head: ResponseHead, data: bytes, framing
         access.close()  # of the response before
         settle(u, access, head)
         if access.cacheable:
-            keeper = CacheKeeper.begin(u, access, data[: head.end])
+            keeper = CacheKeeper.begin(u, access, data[u.adapter.head_start(u) : head.end])
             if keeper is not None:
                 return Storing(u, c, DISCARD if r.header_only else w, framing, keeper).take(head, data)
     access.cacheable = False

@@ -10,7 +10,7 @@ ngx_http_upstream_hide_headers_hash), and what the modules' merge functions have
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -213,6 +213,9 @@ TABLE: dict[str, tuple[Callable[..., Any], Any, bool]] = {
 }
 
 
+NOTHING_FIXED: dict[str, Any] = {}
+
+
 class UpstreamConf(Conf):
     """What one location says about its upstream. Times in ms, sizes in bytes."""
 
@@ -279,12 +282,15 @@ class UpstreamConf(Conf):
 
     def __init_subclass__(
         cls, level: Level = Level.LOCATION, prefix: str = "", only: Iterable[str] = (), without: Iterable[str] = (),
-        caches: bool = False, tls: bool = False, **kwargs: Any,
+        caches: bool = False, tls: bool = False, next_upstream: dict[str, int] = NEXT_UPSTREAM,
+        fixed: Mapping[str, Any] = NOTHING_FIXED, **kwargs: Any,
     ) -> None:  # fmt: skip
-        """*caches*: the protocol's responses may be cached and stored; *tls*: it may be spoken over TLS."""
+        """*caches*: the protocol's responses may be cached and stored; *tls*: it may be spoken over TLS; *next_upstream*:
+        the words of that directive; *fixed*: what a protocol without the directive does, where that is not the default.
+        """
         cls.prefix = prefix or cls.prefix
         if caches:
-            cache_conf.declare(cls, prefix, NEXT_UPSTREAM)
+            cache_conf.declare(cls, prefix, next_upstream)
         elif prefix:
             for attr, default in cache_conf.WITHOUT.items():
                 setattr(cls, attr, default)
@@ -293,10 +299,14 @@ class UpstreamConf(Conf):
         wanted = (tuple(only) or tuple(TABLE)) if prefix else ()
         for attr in TABLE if prefix else ():
             convert, default, repeat = TABLE[attr]
+            if attr == "next_upstream":
+                convert = bitmask(next_upstream)
             if attr in wanted and attr not in without:
                 setattr(cls, attr, directive(f"{prefix}_{attr}", HSL, convert, default=default, repeat=repeat))
             else:
                 setattr(cls, attr, default)
+        for attr, at_all_times in fixed.items():
+            setattr(cls, attr, at_all_times)
         super().__init_subclass__(level=level, **kwargs)
 
     def check(self, cf: Cf) -> None:

@@ -117,6 +117,7 @@ class Adapter:
     """What a protocol adds to the engine, for one location; made when the location is linked."""
 
     streams = False  # the request's body may be passed on as it arrives
+    feeds = True  # a head that is not complete goes on with its feed(); else parse() is asked again with all there is
 
     def __init__(self, loc: CoreLoc, conf: UpstreamConf, schema: bytes = b"") -> None:
         number, each = conf.buffers
@@ -133,6 +134,7 @@ class Adapter:
         self.cached = conf.cache
         self.caches: dict[str, CacheZone] = {}  # by name, for a zone that a variable chooses
         self.stores = conf.store
+        self.keeps = True  # connections may serve further requests
         self.buffering: bool = conf.buffering
         self.tls: UpstreamTls | None = None  # set where the address says so
         self.host = b""  # of the address: whose certificate it should be
@@ -146,7 +148,8 @@ class Adapter:
         return self.streams
 
     def create_request(self, u: Exchange) -> Sequence[Any]:
-        """What to send: bytes and FileSlices, to be sent again to the next peer as they are."""
+        """What to send: bytes and FileSlices, to be sent again to the next peer as they are; () when there is a reason,
+        which is logged, to answer with 500."""
         raise NotImplementedError
 
     def encode(self, u: Exchange, parts: list[bytes], last: bool) -> list[bytes]:
@@ -154,8 +157,16 @@ class Adapter:
         return parts
 
     def parse(self, u: Exchange, data: bytes) -> ResponseHead:
-        """Begin to read a response's head."""
+        """Begin to read a response's head; u.fault says why that cannot be, where a ResponseHead has no words for it."""
         raise NotImplementedError
+
+    def spare(self, u: Exchange, data: bytes) -> bytes:
+        """Of *data*, in which no head is complete, what parse() still needs."""
+        return data
+
+    def head_start(self, u: Exchange) -> int:
+        """Where in the received data the head begins."""
+        return 0
 
     def parse_stored(self, u: Exchange, data: bytes) -> ResponseHead:
         """Read the head of a response that comes from the cache."""
@@ -206,6 +217,7 @@ class Exchange:
     hints_length = 0
     cache_status: bytes | None = None
     cached = False  # the response comes from the cache
+    fault: str | None = None  # what is wrong with the response ("": it is logged already), found outside of its head
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.begin(r, adapter)
@@ -297,6 +309,8 @@ class Exchange:
         r = self.r
         adapter = self.adapter
         self.request = adapter.create_request(self)
+        if not self.request:
+            return 500
         if r.upstream_states:
             r.upstream_states.append(separator())
         if self.aim is None:
@@ -472,15 +486,18 @@ class Exchange:
                 buf += data
                 sent += len(data)
                 state.bytes_received = sent
-                if head is None:
+                if head is None or not adapter.feeds:
                     head = adapter.parse(self, buf)
                 else:
                     head.feed(buf)
+                if self.fault is not None:
+                    return self.faulty(self.fault)
                 while head is not None and head.rc == EARLY_HINTS:
                     buf = self.early_hints(head, buf)
                     head = adapter.parse(self, buf) if buf else None
                 if head is not None and head.rc != NEED_MORE:
                     break
+                buf = adapter.spare(self, buf)
                 if len(buf) >= conf.buffer_size:
                     return self.too_big()
             try:
@@ -493,7 +510,7 @@ class Exchange:
             self.note(head)
             self.log_error(head.message, READING_HEAD)
             return self.next(ft.INVALID_HEADER)
-        if head.end > conf.buffer_size:
+        if head.end - adapter.head_start(self) > conf.buffer_size:
             return self.too_big()
         return self.answered(c, head, buf)
 
@@ -508,6 +525,12 @@ class Exchange:
 
     def too_big(self) -> int:
         self.log_error("upstream sent too big header", READING_HEAD)
+        return self.next(ft.INVALID_HEADER)
+
+    def faulty(self, message: str) -> int:
+        self.fault = None
+        if message:
+            self.log_error(message, READING_HEAD)
         return self.next(ft.INVALID_HEADER)
 
     def note(self, head: ResponseHead) -> None:
@@ -639,7 +662,7 @@ class Exchange:
             state.response_length = size
         if framing.done and not framing.over:
             # all of it is here, as most are: the upstream is free before the client has its answer
-            self.release(not head.connection_close)
+            self.release(framing.left == 0 and not head.connection_close)
             self.finish(w, framing, parts)
             return _ANSWERED
         return pass_body(self, c, w, framing, parts)
@@ -668,7 +691,7 @@ class Exchange:
         state.bytes_sent = c.sent
         self.connection = None
         self.picked = False
-        kept = keepalive and self.sender is None and (self.stream is None or self.stream.done)
+        kept = keepalive and self.adapter.keeps and self.sender is None and (self.stream is None or self.stream.done)
         if not picker.free(picker, _FREED, c, kept):
             c.close()
 

@@ -5,7 +5,8 @@ nginx: ngx_http_proxy_module.c (ngx_http_proxy_input_filter_init, …copy_filter
 A protocol with another framing brings its own class: `feed(data)` returns the parts that are body; afterwards
 `left` is the least number of bytes that must still come (-1: the end of the connection ends the body), `done` says that
 the body is complete, `over` that more came than belongs to it, `warning` and `error` hold what to log. *plain* means
-that the next *left* bytes are body as they are, so that they may bypass Python.
+that the next *left* bytes are body as they are, so that they may bypass Python. *failure*, with an error: "invalid", or
+"error" where what came before it still passes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Framing:
     __slots__ = ("done", "error", "left", "over", "trailers", "warning")
 
     plain = True
+    failure = "invalid"
 
     def __init__(self, left: int = -1) -> None:
         self.left = left

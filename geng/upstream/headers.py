@@ -122,9 +122,9 @@ class HeaderRules:
         if value is not None and b"location" not in hides:
             fields |= self._location(r, value)
         if self.passes_server:
-            out.server = head.first(_SERVER) or b""
+            out.server = head.first(_SERVER)
         if self.passes_date:
-            out.date = head.first(_DATE) or b""
+            out.date = head.first(_DATE)
         self.accelerate(u, head)
         out.passed = head
         out.hidden = self.hidden[fields]

@@ -121,7 +121,7 @@ class Passing:
         parts = framing.feed(data)
         if framing.error:
             self.u.log_error(framing.error, READING)
-            self.failed = "invalid"
+            self.failed = framing.failure
         return parts
 
     def at_end(self) -> Sequence[Any]:
@@ -192,7 +192,7 @@ class Unbuffered(Passing):
         """What came with the head may be wrong already."""
         if self.framing.error:
             self.u.log_error(self.framing.error, READING)
-            self.failed = "invalid"
+            self.failed = self.framing.failure
 
 
 class Buffered(Unbuffered):

@@ -76,6 +76,7 @@ class CacheKeeper(Keeper):
     """For the cache."""
 
     access: CacheAccess
+    body_start = 0
 
     @classmethod
     def begin(cls, u: Exchange, access: CacheAccess, head: bytes) -> CacheKeeper | None:
@@ -95,12 +96,23 @@ class CacheKeeper(Keeper):
         made = cls(u, file)
         made.access = access
         made.write((beginning,))
+        made.body_start = len(beginning)
         return made
 
     def commit(self, framing: Framing) -> None:
+        if framing.left == -1 and not self._is_whole():
+            self.abandon()
+            return
         file, self.file = self.file, None
         if file is not None:
             self.access.commit(file)
+
+    def _is_whole(self) -> bool:
+        """Whether a body that the end of the connection ended has the length that was promised."""
+        head = self.u.head
+        if self.file is None or head is None or head.chunked:
+            return True
+        return head.content_length_n < 0 or head.content_length_n == self.file.size - self.body_start
 
     def abandon(self) -> None:
         super().abandon()

@@ -17,6 +17,7 @@ from geng.modules.http import (
     dav,
     degradation,
     empty_gif,
+    fastcgi,
     flv,
     geo,
     gunzip,
@@ -29,6 +30,7 @@ from geng.modules.http import (
     limit_req,
     log,
     map,
+    memcached,
     mirror,
     mp4,
     not_modified,
@@ -38,6 +40,7 @@ from geng.modules.http import (
     realip,
     referer,
     rewrite,
+    scgi,
     secure_link,
     slice,
     split_clients,
@@ -56,6 +59,7 @@ from geng.modules.http import (
     upstream_variables,
     upstream_zone,
     userid,
+    uwsgi,
     xslt,
 )
 
@@ -96,6 +100,10 @@ HTTP_MODULES: tuple[Module, ...] = (
     ssl.module,
     # -- handlers that talk to backends
     proxy.module,
+    fastcgi.module,
+    uwsgi.module,
+    scgi.module,
+    memcached.module,
     empty_gif.module,
     browser.module,
     secure_link.module,
