@@ -201,9 +201,7 @@ def _init_locations(srv: CoreSrv, parent: CoreLoc) -> None:
     for loc in parent.children:
         _init_locations(srv, loc)
         if loc.named and not loc.nameless:
-            if loc.prefix in srv.named:
-                raise ConfigError(f'duplicate location "{loc.name}"', loc.file, loc.line)
-            srv.named[loc.prefix] = loc
+            srv.named.setdefault(loc.prefix, loc)  # of two with one name the first is found
     if parent is srv.default or any(not c.nameless for c in parent.children):
         parent.search = LocationTree(parent.children)
 

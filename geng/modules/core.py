@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PRODUCT = f"geng/{__version__}"
 
+PID = "logs/nginx.pid"
 DEFAULT_USER = "nobody"
 DEFAULT_GROUPS = ("nobody", "nogroup")
 
@@ -40,7 +41,7 @@ class CoreConf(Conf, level=Level.MAIN):
     daemon: bool = directive("daemon", MAIN, flag, default=True)
     master: bool = directive("master_process", MAIN, flag, default=True)
     timer_resolution: int = directive("timer_resolution", MAIN, msec, default=0)
-    pid: str = directive("pid", MAIN, string, default="logs/nginx.pid")
+    pid: str = directive("pid", MAIN, string, default=PID)
     lock_file: str = directive("lock_file", MAIN, string, default="logs/nginx.lock")
     working_directory: str = directive("working_directory", MAIN, string, default="")
     rlimit_nofile: int = directive("worker_rlimit_nofile", MAIN, num, default=-1)
@@ -154,6 +155,7 @@ class CoreConf(Conf, level=Level.MAIN):
         load(cf, cf.args[0])
 
     def check(self, cf: Cf) -> None:
+        self.pid = self.pid or PID
         if self.uid == -1 and os.geteuid() == 0 and not self.user:
             self.user = DEFAULT_USER
             self.uid = pwd.getpwnam(DEFAULT_USER).pw_uid

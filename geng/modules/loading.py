@@ -9,19 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 from geng.conf import tables
 from geng.errors import Invalid
+from geng.modules.events import EventsBlock
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
 
 
+#: nginx's own modules, which it can be built with as files; what geng has of them it has without
+NGINX_MODULES = frozenset(
+    f"ngx_{name}_module.so"
+    for name in ("http_geoip", "http_image_filter", "http_perl", "http_xslt_filter", "mail", "stream", "stream_geoip")
+)
+
+
 def load(cf: Cf, name: str) -> None:
     """Run the file *name* and take its `module` (or `modules`) among the HTTP modules of this configuration."""
-    if cf.cycle.http is not None:
+    if cf.cycle.http is not None or cf[EventsBlock].seen:
         raise Invalid('"load_module" directive is specified too late')
     path = cf.path(name)
     if not os.path.exists(path):
         reason = f"{path}: cannot open shared object file: No such file or directory"
         raise Invalid(f'dlopen() "{path}" failed ({reason})')
+    if os.path.basename(name) in NGINX_MODULES:
+        return
     if not name.endswith(".py"):
         raise Invalid(f'"load_module" takes modules written in Python: "{name}" does not end in ".py"')
     found = _run(path)

@@ -20,6 +20,7 @@ FAULTS = [
     ("load_module m.py; events {} http { my_switch; }", 'invalid number of arguments in "my_switch" directive'),
     ("load_module m.py; load_module m.py; events {}", 'module "mine" is already loaded'),
     ("events {} http { } load_module m.py;", '"load_module" directive is specified too late'),
+    ("events {} load_module m.py;", '"load_module" directive is specified too late'),
     ("load_module absent.py; events {}", "No such file or directory"),
     ("load_module m.so; events {}", 'does not end in ".py"'),
     ("load_module broken.py; events {}", "failed: ZeroDivisionError"),
@@ -46,6 +47,11 @@ def test_faults(configtest, conf, words):
 
 def test_good(configtest):
     assert configtest("load_module m.py; events {} http { my_switch on; }", files={"m.py": GOOD}).returncode == 0
+
+
+def test_files_of_nginx_own_modules_are_no_fault(configtest):
+    files = {"ngx_http_image_filter_module.so": ""}
+    assert configtest("load_module ngx_http_image_filter_module.so; events {}", files=files).returncode == 0
 
 
 def test_http_may_stand_before_events(configtest):
