@@ -64,6 +64,7 @@ class Request:
     limit_rate_after: int | None = None
     joins_pieces = False  # its body is followed by those of subrequests (slice)
     preserve_body = False
+    realip: Any = None  # the client's own address where another stands in its place
     root_tested = False
     parent: Request | None = None
     depth = 0

@@ -255,6 +255,20 @@ class TestLock:
             assert repr(made.lock) == f"<ZoneLock held by {os.getpid()}>"
         assert repr(made.lock) == "<ZoneLock free>"
 
+    def test_the_master_frees_what_the_dead_held(self) -> None:
+        made = zone()
+        pid = os.fork()
+        if not pid:
+            made.lock.__enter__()
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert not made.lock.release_of(os.getpid())
+        assert made.lock.release_of(pid)
+        assert repr(made.lock) == "<ZoneLock free>"
+        assert not made.lock.release_of(pid)
+        with made.lock:
+            pass
+
     def test_no_count_is_lost(self) -> None:
         made = zone()
         slot = made.take(1)

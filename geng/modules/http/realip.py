@@ -67,7 +67,7 @@ def link(loc: CoreLoc) -> Handler | None:
     kind, name = conf.header
 
     def handle(r: Request) -> int:
-        if RealIpConf in r.main.ctx or r.main is not r:
+        if r.realip is not None or r.main is not r:
             return DECLINED
         if kind == PROXY:
             told = r.hc.proxy_protocol
@@ -94,7 +94,7 @@ def _set(r: Request, address: bytes, port: int) -> None:
     """Make *address* the connection's for as long as the request lasts."""
     c = r.c
     before = (c.addr_text, c.port, c._sockaddr)
-    r.main.ctx[RealIpConf] = before
+    r.realip = before  # not in r.ctx: an internal redirect empties that
     c.addr_text = address
     c.port = port
     c.sockaddr = (address.decode(), port)
@@ -106,12 +106,12 @@ def _set(r: Request, address: bytes, port: int) -> None:
 
 
 def _remote_addr(r: Request) -> bytes:
-    before = r.main.ctx.get(RealIpConf)
+    before = r.main.realip
     return before[0] if before is not None else r.c.addr_text
 
 
 def _remote_port(r: Request) -> bytes:
-    before = r.main.ctx.get(RealIpConf)
+    before = r.main.realip
     port = before[1] if before is not None else r.c.port
     return b"%d" % port if port else b""
 
