@@ -79,6 +79,7 @@ def tls() -> str:
 
 def configure_arguments() -> list[str]:
     """nginx's options for what geng can do: `--with-…` for what works, `--without-…` for what does not yet."""
+    from geng.core.geoip import library as geoip_library
     from geng.modules.http import HTTP_MODULES
 
     there = {module.name.removeprefix("http_") for module in HTTP_MODULES}
@@ -87,7 +88,7 @@ def configure_arguments() -> list[str]:
         there.discard("ssl")
 
     def works(name: str) -> bool:
-        if name in NEEDED and find_spec(NEEDED[name]) is None:
+        if (name in NEEDED and find_spec(NEEDED[name]) is None) or (name == "geoip" and geoip_library() is None):
             return False
         return name in there or FILTERS.get(name, name) in there
 

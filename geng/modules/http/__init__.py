@@ -20,6 +20,7 @@ from geng.modules.http import (
     fastcgi,
     flv,
     geo,
+    geoip,
     gunzip,
     gzip,
     gzip_static,
@@ -93,6 +94,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     realip.module,
     # -- variables
     geo.module,
+    geoip.module,
     map.module,
     split_clients.module,
     referer.module,

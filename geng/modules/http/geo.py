@@ -78,7 +78,7 @@ class GeoTable:
         elif len(words) != 2:
             raise Invalid("invalid number of the geo parameters")
         elif words[0] == "proxy":
-            self.proxies.append(_network(cf, words[1]))
+            self.proxies.append(read_network(cf, words[1]))
         elif self.ranges:
             self._range(cf, *words)
         else:
@@ -91,12 +91,12 @@ class GeoTable:
                 self._insert(cf, (version, 0), 0, value, "default")
             return
         if first == "delete":
-            network = _network(cf, second)
+            network = read_network(cf, second)
             table = self.networks.get((network.version, network.mask), {})
             if table.pop(network.net, None) is None:
                 cf.warn(f'no network "{second}" to delete')
             return
-        network = _network(cf, first)
+        network = read_network(cf, first)
         self._insert(cf, (network.version, network.mask), network.net, to_bytes(second), first)
 
     def _insert(self, cf: Cf, key: tuple[int, int], net: int, value: bytes, shown: str) -> None:
@@ -197,7 +197,8 @@ class GeoTable:
         return get
 
 
-def _network(cf: Cf, text: str) -> Cidr:
+def read_network(cf: Cf, text: str) -> Cidr:
+    """The network that *text* means; raises Invalid."""
     if text == "255.255.255.255":
         network = Cidr("0.0.0.0")
         network.net = NOWHERE[1]
