@@ -27,6 +27,13 @@ OPTIONAL_MODULES = """
     secure_link degradation slice stub_status perl
 """
 
+#: The same in stream{}.
+STREAM_DEFAULT = """
+    limit_conn access geo map split_clients return pass set upstream_hash upstream_least_conn upstream_least_time
+    upstream_random upstream_zone
+"""
+STREAM_OPTIONAL = "ssl realip geoip ssl_preread"
+
 #: nginx's name of a module where its configure option has another one.
 FILTERS = {"charset": "charset_filter", "gzip": "gzip_filter", "ssi": "ssi_filter", "userid": "userid_filter",
            "addition": "addition_filter", "sub": "sub_filter", "gunzip": "gunzip_filter", "slice": "slice_filter",
@@ -81,6 +88,7 @@ def configure_arguments() -> list[str]:
     """nginx's options for what geng can do: `--with-…` for what works, `--without-…` for what does not yet."""
     from geng.core.geoip import library as geoip_library
     from geng.modules.http import HTTP_MODULES
+    from geng.modules.stream import OWN as STREAM_MODULES
 
     there = {module.name.removeprefix("http_") for module in HTTP_MODULES}
 
@@ -95,4 +103,8 @@ def configure_arguments() -> list[str]:
     words = ["--with-debug"]
     words += [f"--with-http_{name}_module" for name in OPTIONAL_MODULES.split() if works(name)]
     words += [f"--without-http_{name}_module" for name in DEFAULT_MODULES.split() if not works(name)]
+    here = {module.name.removeprefix("stream_") for module in STREAM_MODULES}
+    words.append("--with-stream")
+    words += [f"--with-stream_{name}_module" for name in STREAM_OPTIONAL.split() if name in here]
+    words += [f"--without-stream_{name}_module" for name in STREAM_DEFAULT.split() if name not in here]
     return words

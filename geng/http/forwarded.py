@@ -19,7 +19,7 @@ def forwarded_address(peer: bytes, values: list[bytes], networks: list[Cidr], re
     for text in reversed(values):
         rest = text
         while True:
-            if not _trusted(peer, networks):
+            if not trusted(peer, networks):
                 return found
             match = _LAST.search(rest)
             if match is None:
@@ -37,7 +37,8 @@ def forwarded_address(peer: bytes, values: list[bytes], networks: list[Cidr], re
     return found
 
 
-def _trusted(address: bytes, networks: list[Cidr]) -> bool:
+def trusted(address: bytes, networks: list[Cidr]) -> bool:
+    """Whether *address* is in one of *networks*."""
     try:
         number = parse(address)
     except BadCidr:

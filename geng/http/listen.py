@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from geng.conf.convert import to_bytes
 from geng.core.hostnames import HostTable
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from geng.http.script import Regex
 
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+
+A = TypeVar("A", bound=Any)  # http's Address, or stream's
 
 
 PROXY_PROTOCOL, TLS, HTTP2 = 1, 2, 4
@@ -103,11 +105,11 @@ class Port:
 
     __slots__ = ("addresses", "default")
 
-    def __init__(self, default: Address, others: list[Address]) -> None:
+    def __init__(self, default: Any, others: list[Any]) -> None:
         self.default = default
         self.addresses = {address.sockaddr[0]: address for address in others}
 
-    def address(self, c: Any) -> Address:
+    def address(self, c: Any) -> Any:
         """The Address that connection *c* came to."""
         if not self.addresses:
             return self.default
@@ -317,19 +319,21 @@ class Ports:
         """The sockets to open: with *:port bound, other addresses of that port need none unless they say `bind`."""
         made = []
         for addresses in self.ports.values():
-            ordered = sorted(addresses, key=lambda a: (a.wildcard, not a.bind))
-            by_wildcard = ordered[-1].wildcard
-            if by_wildcard:
-                ordered[-1].bind = True
-            joined = [a for a in ordered if by_wildcard and not a.bind]
-            for address in ordered:
-                if by_wildcard and not address.bind:
-                    continue
-                others = joined if address.wildcard else []
+            for address, others in sockets(addresses):
                 listening = Listening(address.sockaddr, address.parameters.options, handler)
                 listening.data = Port(address, others)
                 made.append(listening)
         return made
+
+
+def sockets(addresses: Sequence[A]) -> list[tuple[A, list[A]]]:
+    """Of the addresses of one port: which are bound, each with those that need no socket of their own beside it."""
+    ordered = sorted(addresses, key=lambda a: (a.wildcard, not a.bind))
+    by_wildcard = ordered[-1].wildcard
+    if by_wildcard:
+        ordered[-1].bind = True
+    joined = [a for a in ordered if by_wildcard and not a.bind]
+    return [(a, joined if a.wildcard else []) for a in ordered if a.bind or not by_wildcard]
 
 
 def _join(cf: Cf, address: Address, server: CoreSrv, parameters: ListenParameters) -> None:

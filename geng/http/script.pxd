@@ -1,5 +1,4 @@
 # What script.py is in C: types only, no code.
-from geng.http.request cimport Request as CRequest
 
 cdef class VariableRef:
     cdef public object flags, get, name, set, source
@@ -11,4 +10,4 @@ cdef class Regex:
     cdef public object pattern, search
     cdef public list names
 
-    cpdef exec(self, CRequest r, bytes subject)
+    cpdef exec(self, r, bytes subject)

@@ -10,8 +10,9 @@ from geng.modules.threads import ThreadPools
 
 
 def main_confs() -> list[type[Conf]]:
-    """The conf classes of the main level; http is only loaded when a configuration is read."""
+    """The conf classes of the main level; http and stream are only loaded when a configuration is read."""
     from geng.http.block import HttpBlock
     from geng.modules import foreign
+    from geng.stream.block import StreamBlock
 
-    return [CoreConf, ThreadPools, EventsBlock, EventsConf, OpensslConf, HttpBlock, *foreign.MAIN_CONFS]
+    return [CoreConf, ThreadPools, EventsBlock, EventsConf, OpensslConf, HttpBlock, *foreign.MAIN_CONFS, StreamBlock]

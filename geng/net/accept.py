@@ -14,6 +14,7 @@ from errno import EAGAIN, ECONNABORTED, EMFILE, ENFILE
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from geng.net import datagram
 from geng.net import exclusive as ex
 from geng.net.connection import ACCEPTED, ACTIVE, HANDLED, READ, ConnectionPool, Logger
 from geng.net.listen import Listening
@@ -126,7 +127,7 @@ class Acceptor:
         """Watch the sockets; *own*: only those that no other worker has (reuseport)."""
         for listening, watcher in self._watchers:
             if not watcher.active and not (own and not listening.options.reuseport):
-                watcher.start(self._accept, listening)
+                watcher.start(self._accept if listening.listens else self._receive, listening)
 
         if self.exclusive:
             # libev registers a descriptor at the loop's next turn
@@ -183,6 +184,19 @@ class Acceptor:
                 self._reorder(listening)
         except Exception as error:
             # gevent stops a watcher whose callback fails: this worker would never accept again
+            self.hub.report(error)
+        finally:
+            if self.mutex is not None:
+                self.mutex.unlock()
+
+    def _receive(self, listening: Listening) -> None:
+        """A datagram has come."""
+        try:
+            while datagram.receive(listening, self.pool, self.log) and self.multi_accept:
+                pass
+            if self.mutex is not None:
+                self._skip = self.pool.accept_disabled
+        except Exception as error:
             self.hub.report(error)
         finally:
             if self.mutex is not None:

@@ -435,8 +435,11 @@ class ConnectionPool:
         """Take *n* slots for descriptors that are no Connection: listening sockets, the channel to the master."""
         self.free -= n
 
-    def get(self, fd: int) -> Connection | None:
-        """A connection over *fd* (connected, not blocking), or None when none is left; *fd* then stays the caller's."""
+    def get(self, fd: int, kind: type[Connection] | None = None) -> Connection | None:
+        """A connection over *fd* (connected, not blocking), or None when none is left; *fd* then stays the caller's.
+
+        *kind*: a subclass of Connection.
+        """
         if self.free <= self.size // 16 and self.reusable:
             self.drain()
         if self.free <= 0:
@@ -450,7 +453,7 @@ class ConnectionPool:
             reader.fd = fd
         else:
             reader, timer = self.hub.loop.io(fd, READ), Timer(_expired)
-        c = Connection(self, fd, number, reader, timer)
+        c = (kind or Connection)(self, fd, number, reader, timer)
         c.ssl = None
         timer.arg = c
         self.connections.add(c)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from geng.net.connection import Connection, Logger
 
 BACKLOG = 511  # NGX_LISTEN_BACKLOG on Linux
+IP_PKTINFO = 8
+IPV6_RECVPKTINFO = 49
 SO_PROTOCOL = getattr(socket, "SO_PROTOCOL", 38)
 
 
@@ -53,7 +55,8 @@ class Listening:
     """One listening socket. *handler*(c) is called in the hub for each accepted connection.
 
     *data* is what the protocol keeps with it (its port with the virtual servers); *worker* the only worker that
-    accepts from it (a reuseport socket), None for all. *inherited*: it came from the old binary; *reused*: it was open
+    accepts from it (a reuseport socket), None for all. *clients*: of a datagram socket, by their
+    addresses, in this process; *inherited*: it came from the old binary; *reused*: it was open
     before this configuration; *beside*: the old configuration's socket on this address is of another protocol, and both
     are open for a while.
     """
@@ -74,6 +77,7 @@ class Listening:
         "listens",
         "accepted",
         "addr_text",
+        "clients",
     )
 
     def __init__(
@@ -97,6 +101,7 @@ class Listening:
         self.worker: int | None = None
         self.listens = False
         self.accepted = 0
+        self.clients: dict[object, Connection] = {}
         self.addr_text = self.text.encode("utf-8", "surrogateescape")
 
     number = 0  # of a log context: no connection yet
@@ -235,6 +240,17 @@ class Listening:
         for name, level, option, value, wanted in table:
             if wanted:
                 self._configure(log, sock, f"{name}, {value}", "", level, option, value)
+        if self.kind == socket.SOCK_DGRAM and self.wildcard:
+            six = sa.family(self.sockaddr) == socket.AF_INET6
+            name, level, option = (
+                ("IPV6_RECVPKTINFO", socket.IPPROTO_IPV6, IPV6_RECVPKTINFO)
+                if six
+                else ("IP_PKTINFO", socket.IPPROTO_IP, IP_PKTINFO)
+            )
+            try:
+                sock.setsockopt(level, option, 1)
+            except OSError as error:
+                log.alert(f"setsockopt({name}) for {self.text} failed, ignored", err=error.errno)
         if self.listens:
             try:
                 sock.listen(options.backlog)

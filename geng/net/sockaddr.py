@@ -37,3 +37,13 @@ def is_wildcard(addr: SockAddr) -> bool:
 def is_loopback(addr: SockAddr) -> bool:
     """Whether a connect() there is over before it returns (unix sockets, 127/8, ::1)."""
     return not isinstance(addr, tuple) or addr[0].startswith("127.") or addr[0] == "::1"
+
+
+def plain(host: str, port: int) -> SockAddr:
+    """The sockaddr of an address in its plain form; raises ValueError where *host* is none."""
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        host = socket.inet_ntop(kind, socket.inet_pton(kind, host))
+    except OSError as error:
+        raise ValueError(host) from error
+    return (host, port, 0, 0) if kind == socket.AF_INET6 else (host, port)

@@ -85,7 +85,7 @@ class Options:
 
 
 class Cycle:
-    """A configuration and what belongs to it. *http*: the linked http block, or None."""
+    """A configuration and what belongs to it. *http*, *stream*: the linked blocks, or None."""
 
     def __init__(self, options: Options, log: Log) -> None:
         self.options = options
@@ -96,6 +96,7 @@ class Cycle:
         self.caches: list[CacheZone] = []
         self.zones = Zones()
         self.http: Any = None
+        self.stream: Any = None
         self.hostname = hostname()
         self.core: CoreConf = None  # type: ignore[assignment]
         self.events: EventsConf = None  # type: ignore[assignment]
@@ -142,10 +143,11 @@ class Cycle:
         if not confs[EventsBlock].seen:
             raise ConfigError('no "events" section in configuration')
         self.unable = cf.unable
-        self._check_connections(len(self.http.listenings) if self.http is not None else 0)
+        listenings = [ls for block in (self.http, self.stream) if block is not None for ls in block.listenings]
+        self._check_connections(len(listenings))
         if self.http is not None:
             debug.link(self.http, self.events.debug_connection, content)
-            self.listenings = self._with_clones(self.http.listenings)
+        self.listenings = self._with_clones(listenings)
 
     def _tell(self, level: str, message: str) -> None:
         self.first_log.log(level, message)

@@ -184,6 +184,8 @@ class Worker:
         try:
             if self.cycle.http is not None:
                 self.cycle.http.start_worker(self)
+            if self.cycle.stream is not None:
+                self.cycle.stream.start_worker(self)
             self.acceptor.start()
         except Exception as error:
             self.log.alert(f"worker process could not start: {describe(error)}")
@@ -259,7 +261,11 @@ class Worker:
         """worker_shutdown_timeout has passed."""
         for c in list(self.pool.connections):
             if c.listening is not None and not c.closed:
-                cut_off(c)
+                shut_down = getattr(c.data, "shut_down", None)  # a session of stream{} has its own way
+                if shut_down is not None:
+                    shut_down()
+                else:
+                    cut_off(c)
 
     def leave(self) -> None:
         """After run(): what is buffered goes to the logs."""

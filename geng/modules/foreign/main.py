@@ -8,7 +8,6 @@ from __future__ import annotations
 from geng.conf.convert import flag, string
 from geng.conf.directive import Conf, Level
 from geng.modules.foreign.mail import MailBlock
-from geng.modules.foreign.stream import StreamBlock
 from geng.modules.foreign.table import Foreign
 
 
@@ -24,5 +23,4 @@ MAIN_CONFS: tuple[type[Conf], ...] = (
     QuicBpfConf,
     PerftoolsConf,
     MailBlock,
-    StreamBlock,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.directive import UNSET, Conf, Level, command, value
@@ -52,21 +53,34 @@ def link(loc: CoreLoc) -> Handler | None:
     if not rules:
         return None
     satisfy_all = not loc.satisfy
+    denied = judge(rules)
+
+    def check(r: Request) -> int:
+        verdict = denied(r.c.addr_text)
+        if verdict is None:
+            return DECLINED
+        if not verdict:
+            return OK
+        if satisfy_all:
+            r.log.error("access forbidden by rule", ctx=r.c)
+        return 403
+
+    return check
+
+
+def judge(rules: Sequence[tuple[Cidr | None, bool]]) -> Callable[[bytes], bool | None]:
+    """What says of an address whether the first rule about it denies it; None where there is no such rule."""
     # without any rule for IPv4, nginx holds a mapped address against those for IPv6
     mapped = any(network is None or network.version == 4 for network, _ in rules)
 
-    def check(r: Request) -> int:
-        address = parse(r.c.addr_text, mapped)
+    def denied(address: bytes) -> bool | None:
+        number = parse(address, mapped)
         for network, deny in rules:
-            if network is None or address in network:
-                if not deny:
-                    return OK
-                if satisfy_all:
-                    r.log.error("access forbidden by rule", ctx=r.c)
-                return 403
-        return DECLINED
+            if network is None or number in network:
+                return deny
+        return None
 
-    return check
+    return denied
 
 
 module = Module(name="http_access", confs=(AccessConf,), handlers={Phase.ACCESS: link})

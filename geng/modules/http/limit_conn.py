@@ -92,8 +92,13 @@ def _leave_all(held: list[tuple[Zone, Counted, bytes]]) -> None:
 
 def link(loc: CoreLoc) -> Handler | None:
     """The check of one location; nothing where it has no limits."""
-    conf: LimitConnConf = loc[LimitConnConf]
+    return limiter(loc[LimitConnConf])
+
+
+def limiter(conf: LimitConnConf, status: int = 0) -> Handler | None:
+    """The check of *conf*'s limits, also of sessions; *status*: what refuses, in place of limit_conn_status."""
     limits = conf.limits
+    refused = status or conf.status
     if not limits:
         return None
     dry = ", dry run," if conf.dry_run else ""
@@ -115,7 +120,7 @@ def link(loc: CoreLoc) -> Handler | None:
             _leave_all(held)
             r.log.log(conf.log_level, f'limiting connections{dry} by zone "{zone.name}"', ctx=r.c)
             main.ctx[LimitConnConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
-            return DECLINED if dry else conf.status
+            return DECLINED if dry else refused
         if held:
             main.on_end(partial(_leave_all, held))
         return DECLINED
@@ -123,9 +128,15 @@ def link(loc: CoreLoc) -> Handler | None:
     return check
 
 
+def shown_status(r: Request) -> bytes | None:
+    """$limit_conn_status"""
+    status: bytes | None = r.main.ctx.get(LimitConnConf)
+    return status
+
+
 module = Module(
     name="http_limit_conn",
     confs=(LimitConnMain, LimitConnConf),
-    variables=(Variable("limit_conn_status", lambda r: r.main.ctx.get(LimitConnConf)),),
+    variables=(Variable("limit_conn_status", shown_status),),
     handlers={Phase.PREACCESS: link},
 )

@@ -114,6 +114,7 @@ class LogMain(Conf, level=Level.MAIN):
     """The formats, by name."""
 
     combined = True  # whether there is one from the start
+    format = Format
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,13 +131,13 @@ class LogMain(Conf, level=Level.MAIN):
             escaping = words.pop(0)[7:]
             if escaping != "default" and escaping not in ESCAPINGS:
                 raise Invalid(f'unknown log format escaping "{escaping}"')
-        self.formats[name] = _format(cf, name, words, escaping)
+        self.formats[name] = _format(cf, name, words, escaping, self.format)
 
     def find(self, cf: Cf, name: str) -> Format:
         """The format *name*; raises Invalid."""
         if name.lower() == "combined" and self.combined:  # nginx's first; made for those who ask for it
             if "combined" not in self.formats:
-                self.formats["combined"] = _format(cf, "combined", [COMBINED], "default")
+                self.formats["combined"] = _format(cf, "combined", [COMBINED], "default", self.format)
             return self.formats["combined"]
         for known, found in self.formats.items():
             if known.lower() == name.lower():
@@ -144,7 +145,7 @@ class LogMain(Conf, level=Level.MAIN):
         raise Invalid(f'unknown log format "{name}"')
 
 
-def _format(cf: Cf, name: str, words: list[str], escaping: str) -> Format:
+def _format(cf: Cf, name: str, words: list[str], escaping: str, kind: type[Format]) -> Format:
     parts: list[Any] = []
     for word in words:
         try:
@@ -155,7 +156,7 @@ def _format(cf: Cf, name: str, words: list[str], escaping: str) -> Format:
             raise Invalid(f'invalid parameter "{word[word.find("$") :]}"') from None
         for part in found:  # a log has no captures: $1 is a variable that nobody defines
             parts.append(cf.scope.variables.ref(str(part)) if isinstance(part, int) else part)
-    return Format(name, parts, escaping)
+    return kind(name, parts, escaping)
 
 
 class Buffer:
@@ -259,6 +260,10 @@ class AccessLog:
                 line(r)
 
             return nowhere
+        return self.to_file(file)
+
+    def to_file(self, file: OpenFile) -> Callable[[Request], None]:
+        """What writes a request's line to *file* at once."""
         return FileLog(self.format.line, file, self._complain).write
 
     def _complain(self, r: Request, message: str, error: OSError | None) -> None:
@@ -270,13 +275,8 @@ class AccessLog:
     def _write_to_path(self, r: Request) -> None:
         """A file whose name depends on the request."""
         assert self.path is not None
-        if not r.root_tested:
-            root = r.loc.root(r)
-            if not os.path.isdir(root):
-                errno = 20 if os.path.exists(root) else 2
-                r.log.error(f'testing "{to_text(root)}" existence failed', err=errno, ctx=r.c)
-                return
-            r.root_tested = True
+        if not self.may_open(r):
+            return
         name = self.path(r)
         data = self.format.line.make(r)
         try:
@@ -289,7 +289,22 @@ class AccessLog:
             finally:
                 os.close(fd)
         except OSError as error:
-            r.log.crit(f'open() "{to_text(name)}" failed', err=error.errno, ctx=r.hc.doing("logging request"))
+            r.log.crit(f'open() "{to_text(name)}" failed', err=error.errno, ctx=self.context(r))
+
+    def may_open(self, r: Request) -> bool:
+        """Whether the root is there; nginx makes no logs otherwise."""
+        if not r.root_tested:
+            root = r.loc.root(r)
+            if not os.path.isdir(root):
+                errno = 20 if os.path.exists(root) else 2
+                r.log.error(f'testing "{to_text(root)}" existence failed', err=errno, ctx=r.c)
+                return False
+            r.root_tested = True
+        return True
+
+    def context(self, r: Request) -> Any:
+        """Whose line in the error log it is that a file could not be opened."""
+        return r.hc.doing("logging request")
 
 
 class PathCache:
@@ -354,6 +369,7 @@ class LogConf(Conf, level=Level.LOCATION):
     logs: Any = value(None, group("logs", "off"))
     off: bool = value(False, group("logs", "off"))
     cache: Any = value(None)
+    kind = AccessLog
 
     @command("access_log", HSL | LIF | LMT)
     def add_log(self, cf: Cf) -> None:
@@ -364,7 +380,7 @@ class LogConf(Conf, level=Level.LOCATION):
             self.off = True
             self.given.add("off")
             return
-        made = _access_log(cf)
+        made = _access_log(cf, self.kind)
         self.logs = [made] if self.logs is UNSET else [*self.logs, made]
         self.given.add("logs")
 
@@ -410,7 +426,7 @@ def _path_cache(cf: Cf) -> PathCache | None:
     return PathCache(most, inactive, valid, least)
 
 
-def _access_log(cf: Cf) -> AccessLog:
+def _access_log(cf: Cf, kind: type[AccessLog]) -> AccessLog:
     path, *words = cf.args
     target: Any = None
     if path.startswith("syslog:"):
@@ -419,7 +435,7 @@ def _access_log(cf: Cf) -> AccessLog:
     elif "$" in path:
         path = cf.path(path)
         target = compile_value(cf, path)
-    made = AccessLog(cf[LogMain].find(cf, words[0] if words else "combined"))
+    made = kind(cf[LogMain].find(cf, words[0] if words else "combined"))
     if target is None:
         made.file = cf.cycle.files.get(cf.path(path) if path else "")
     elif isinstance(target, Value):

@@ -25,13 +25,16 @@ PAGES_MIN = 8
 class UpstreamZone(Conf, level=Level.SERVER):
     """The directive; the zone itself is kept by the upstream, and laid out before the workers are forked."""
 
+    tag = "http_upstream"
+    all_of = staticmethod(upstreams)
+
     @command("zone", UPS)
     def zone(self, cf: Cf) -> None:
         name, *rest = cf.args
         if not name:
             raise Invalid(f'invalid zone name "{name}"')
-        zone = cf.cycle.zones.add(name, zone_size(name, rest[0]) if rest else 0, "http_upstream", reuse=False)
-        zone.data = upstreams(cf)
+        zone = cf.cycle.zones.add(name, zone_size(name, rest[0]) if rest else 0, self.tag, reuse=False)
+        zone.data = self.all_of(cf)
         zone.init = init_zone
         cf[UpstreamServers].upstream.zone = zone
 

@@ -12,13 +12,13 @@ from geng.conf.directive import UNSET, Level, command, value
 from geng.conf.tables import MAIL, MAIL_SRV
 from geng.errors import ConfigError, Invalid, Refused
 from geng.http.resolving import ResolverSettings
-from geng.modules.foreign import listen
 from geng.modules.foreign.borrowed import Part
 from geng.modules.foreign.table import Foreign, many, words
 from geng.modules.foreign.tls import MailSsl
 from geng.modules.http.realip import RealIpConf
 from geng.modules.http.upstream import resolver_of
 from geng.net import sockaddr as sa
+from geng.stream import listen
 from geng.upstream.address import BadAddress, parse_url
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ nginx: ngx_stream_core_module.c (ngx_stream_core_listen), ngx_mail_core_module.c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from geng.core.values import BadValue, atoi, parse_size
+from geng.core.values import BadValue, atoi, parse_sec, parse_size
 from geng.errors import Invalid, Refused
 from geng.http.listen import parse_address
-from geng.modules.foreign.table import seconds
+from geng.net.listen import ListenOptions
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -25,71 +25,92 @@ class Listen:
     addresses: list[Any]
     words: set[str] = field(default_factory=set)
     set: bool = False
+    options: ListenOptions = field(default_factory=ListenOptions)
 
     def __contains__(self, word: str) -> bool:
         return word in self.words
 
 
-def number(name: str, least: int = 0) -> Callable[[str, str], None]:
+Changes = dict[str, Any]
+Reader = Callable[[str, str], Changes]
+
+
+def number(name: str, least: int = 0) -> Reader:
     """A number of at least *least*."""
 
-    def check(word: str, text: str) -> None:
+    def read(word: str, text: str) -> Changes:
         try:
-            if atoi(text) >= least:
-                return
+            value = atoi(text)
+            if value >= least:
+                return {name: value}
         except BadValue:
             pass
         raise Invalid(f'invalid {name} "{word}"')
 
-    return check
+    return read
 
 
-def bytes_of(name: str) -> Callable[[str, str], None]:
+def bytes_of(name: str) -> Reader:
     """A size."""
 
-    def check(word: str, text: str) -> None:
+    def read(word: str, text: str) -> Changes:
         try:
-            parse_size(text)
+            return {name: parse_size(text)}
         except BadValue:
             raise Invalid(f'invalid {name} "{word}"') from None
 
-    return check
+    return read
 
 
-def ipv6only(word: str, text: str) -> None:
+def says(**changes: Any) -> Reader:
+    """A parameter without value."""
+
+    def read(word: str, text: str) -> Changes:
+        return changes
+
+    return read
+
+
+def ipv6only(word: str, text: str) -> Changes:
     if text[:1] != "o":
         raise Invalid(f'invalid parameter "{word}"')
     if text not in ("on", "off"):
         raise Invalid(f'invalid ipv6only flags "{text}"')
+    return {"ipv6only": text == "on"}
 
 
-def so_keepalive(word: str, text: str) -> None:
+def so_keepalive(word: str, text: str) -> Changes:
     """`on`, `off` or `[idle]:[interval]:[count]`"""
     if text in ("on", "off"):
-        return
+        return {"keepalive": text == "on"}
     idle, _, rest = text.partition(":")
     interval, _, count = rest.partition(":")
-    values: list[int | None] = [seconds(part) if part else 0 for part in (idle, interval)]
     try:
+        values = [parse_sec(part) if part else 0 for part in (idle, interval)]
         values.append(atoi(count) if count else 0)
     except BadValue:
-        values.append(None)
-    if None in values or not any(values):
+        values = []
+    if not any(values):
         raise Invalid(f'invalid so_keepalive value: "{text}"')
+    return {"keepalive": True, "keepidle": values[0], "keepintvl": values[1], "keepcnt": values[2]}
 
 
-#: parameter -> what checks its value; None where it has none
-SOCKET: dict[str, Callable[[str, str], None] | None] = {
-    "bind": None,
+#: parameter -> what reads its value
+SOCKET: dict[str, Reader] = {
+    "bind": says(),
     "backlog=": number("backlog", 1),
     "rcvbuf=": bytes_of("rcvbuf"),
     "sndbuf=": bytes_of("sndbuf"),
     "ipv6only=": ipv6only,
-    "multipath": None,
+    "multipath": says(protocol=262),  # IPPROTO_MPTCP
     "so_keepalive=": so_keepalive,
 }
-MORE_SOCKET = {"fastopen=": number("fastopen"), "deferred": None, "reuseport": None}
-STREAM = {**SOCKET, **MORE_SOCKET}
+STREAM: dict[str, Reader] = {
+    **SOCKET,
+    "fastopen=": number("fastopen"),
+    "deferred": says(deferred=True),
+    "reuseport": says(reuseport=True),
+}
 PLAIN = {"mail": ("ssl", "proxy_protocol"), "stream": ("ssl", "proxy_protocol", "default_server", "udp")}
 
 #: what cannot stand beside `udp`, in the order nginx looks
@@ -109,9 +130,7 @@ def read(cf: Cf, kind: str) -> Listen:
         if word in PLAIN[kind]:
             found.words.add(word)
         elif name + equals in sockets:
-            check = sockets[name + equals]
-            if check is not None:
-                check(word, value)
+            found.options = replace(found.options, **sockets[name + equals](word, value))
             found.words.add(name)
             found.set = True
         else:

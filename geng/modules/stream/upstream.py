@@ -1,33 +1,28 @@
-"""upstream{} in stream{}, its servers, methods and zones.
-
-nginx: ngx_stream_upstream.c, ngx_stream_upstream_{hash,least_conn,least_time,random,zone}_module.c
-"""
+"""upstream{} in stream{} and its servers, and what sessions had to do with them.   nginx: ngx_stream_upstream.c"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import to_bytes
-from geng.conf.directive import UNSET, Command, Conf, Level, command, value
+from geng.conf.directive import Command, Conf, Level, command
 from geng.conf.tables import STREAM, STREAM_UPS
-from geng.errors import Invalid, Refused
-from geng.modules.foreign.balancers import LeastTimeMethod
-from geng.modules.foreign.stream.core import StreamServer
-from geng.modules.foreign.table import Foreign
+from geng.errors import Invalid
+from geng.http.module import NOCACHEABLE, Variable
 from geng.modules.http.upstream import PARAMETERS, Reader, UpstreamServers, resolver_of
-from geng.modules.http.upstream_zone import zone_size
+from geng.modules.http.upstream_variables import milliseconds, over_states, shown_addr
+from geng.stream.conf import StreamServer
+from geng.stream.module import Module
 from geng.upstream.address import BadAddress, parse_url
-from geng.upstream.upstream import Server, Upstreams, balancing
+from geng.upstream.upstream import Server, Upstreams
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf, Confs
     from geng.upstream.upstream import Upstream
 
 HTTP_ONLY = ("route=", "drain")
-MODES = (b"connect", b"first_byte", b"last_byte")
 
 
-class StreamUpstreams(Foreign, level=Level.MAIN):
+class StreamUpstreams(Conf, level=Level.MAIN):
     """All upstreams of stream{}."""
 
     def __init__(self) -> None:
@@ -90,41 +85,18 @@ BARE: dict[str, Any] = {f"{name}=": None for name in PARAMETERS if not name.ends
 SERVER = Command("server", STREAM_UPS, add_server)
 
 
-class LeastTime(Foreign, level=Level.SERVER):
-    """least_time"""
-
-    mode: str = value()
-
-    @command("least_time", STREAM_UPS)
-    def least_time(self, cf: Cf) -> None:
-        """`least_time connect | first_byte | last_byte [inflight]`"""
-        balancing(cf, cf[UpstreamServers].upstream, LeastTimeMethod())
-        mode, *words = cf.args
-        if words and words[0] != "inflight":
-            raise Invalid(f'invalid parameter "{words[0]}"')
-        if self.mode is not UNSET:
-            raise Refused("is duplicate")
-        if to_bytes(mode).lower() not in MODES:
-            raise Invalid(f'invalid value "{mode}"')
-        self.mode = mode
-
-
-class UpstreamZone(Foreign, level=Level.SERVER):
-    """zone"""
-
-    @command("zone", STREAM_UPS)
-    def zone(self, cf: Cf) -> None:
-        """`zone name [size]`"""
-        name, *rest = cf.args
-        if not name:
-            raise Invalid(f'invalid zone name "{name}"')
-        size = zone_size(name, rest[0]) if rest else 0
-        cf[UpstreamServers].upstream.zone = cf.cycle.zones.add(name, size, "stream_upstream", reuse=False)
-
-
 def upstreams(cf: Cf) -> Upstreams:
     """All upstreams of the stream block that is being read."""
     return cf[StreamUpstreams].all
 
 
-CLASSES: tuple[type[Conf], ...] = (StreamUpstreams, UpstreamServers)
+VARIABLES = (
+    Variable("upstream_addr", over_states(shown_addr), NOCACHEABLE),
+    Variable("upstream_bytes_sent", over_states(lambda state: b"%d" % state.bytes_sent), NOCACHEABLE),
+    Variable("upstream_connect_time", over_states(lambda state: milliseconds(state.connect_time)), NOCACHEABLE),
+    Variable("upstream_first_byte_time", over_states(lambda state: milliseconds(state.header_time)), NOCACHEABLE),
+    Variable("upstream_session_time", over_states(lambda state: milliseconds(state.response_time)), NOCACHEABLE),
+    Variable("upstream_bytes_received", over_states(lambda state: b"%d" % state.bytes_received), NOCACHEABLE),
+)
+
+module = Module(name="stream_upstream", confs=(StreamUpstreams, UpstreamServers), variables=VARIABLES)

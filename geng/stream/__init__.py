@@ -1,0 +1,1 @@
+"""The spine of `stream { … }`: servers, sessions, phases, and the relay between two connections."""
