@@ -41,6 +41,7 @@ class Server:
         alerts: bool = False,
         log_level: str = "info",
         env: dict[str, str] | None = None,
+        probe: bool = True,
         **places: object,
     ) -> None:
         self.folder, self.command, self.alerts, self.env = folder, command or geng_command(), alerts, env or {}
@@ -48,6 +49,7 @@ class Server:
         self.places = {"DIR": str(folder)} | {name: str(value) for name, value in places.items()}
         self.process: subprocess.Popen[bytes] | None = None
         self.log_level = log_level
+        self.probe = probe  # whether every port is tried first: a session of stream{} that a test does not want
         for name, content in (files or {}).items():
             self.file(name, content)
         (folder / "logs").mkdir(exist_ok=True)
@@ -145,6 +147,8 @@ class Server:
     def _ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"ended with {self.process.returncode}"
+        if not self.probe:
+            return self.pid_file.exists() and bool(self.pid_file.read_text())
         return self.pid_file.exists() and all(_listens(port) for port in self.ports.values())
 
     def signal(self, number: signal.Signals) -> None:

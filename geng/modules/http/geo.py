@@ -25,6 +25,8 @@ NOWHERE = (4, 0xFFFFFFFF)  # what counts for an address that is none (INADDR_NON
 class GeoConf(Conf, level=Level.MAIN):
     """The blocks."""
 
+    knows_proxies = True
+
     @command("geo", HTTP, block=True)
     def add(self, cf: Cf) -> None:
         """`geo [$address] $variable { … }`"""
@@ -34,7 +36,7 @@ class GeoConf(Conf, level=Level.MAIN):
             if word[:1] != "$" or word == "$":
                 raise Invalid(f'invalid variable name "{word}"')
         source = cf.scope.variables.ref(words[0][1:]) if len(words) == 2 else None
-        table = GeoTable()
+        table = GeoTable(self.knows_proxies)
         for row in cf.rows(node.block or []):
             if row.block is not None or row.raw is not None:
                 raise cf.error('unexpected "{"')
@@ -50,7 +52,8 @@ class GeoConf(Conf, level=Level.MAIN):
 class GeoTable:
     """The rows of one geo block: networks, or with `ranges` ranges of IPv4 addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, knows_proxies: bool = True) -> None:
+        self.knows_proxies = knows_proxies
         self.ranges = False
         self.volatile = False
         self.recursive = False
@@ -71,13 +74,13 @@ class GeoTable:
             if self.networks:
                 raise Invalid('the "ranges" directive must be the first directive inside "geo" block')
             self.ranges = True
-        elif words == ("proxy_recursive",):
+        elif words == ("proxy_recursive",) and self.knows_proxies:
             self.recursive = True
         elif words == ("volatile",):
             self.volatile = True
         elif len(words) != 2:
             raise Invalid("invalid number of the geo parameters")
-        elif words[0] == "proxy":
+        elif words[0] == "proxy" and self.knows_proxies:
             self.proxies.append(read_network(cf, words[1]))
         elif self.ranges:
             self._range(cf, *words)

@@ -6,6 +6,7 @@ Many say what one of http says, with the same words: its conf class reads them, 
 from __future__ import annotations
 
 from geng.conf.compiler import Registry
+from geng.conf.directive import Level
 from geng.modules.foreign.borrowed import registry_of
 from geng.modules.foreign.stream import balancers, geoip
 from geng.modules.foreign.stream import tls as foreign_tls
@@ -35,8 +36,15 @@ from geng.stream.module import Module
 
 core = Module(name="stream_core", confs=(StreamMain, StreamServer), variables=VARIABLES)
 
+
+class StreamGeo(GeoConf, level=Level.MAIN):
+    """The blocks; a session has no headers in which proxies tell of others."""
+
+    knows_proxies = False
+
+
 #: modules whose confs http has
-geo = Module(name="stream_geo", confs=(GeoConf,))
+geo = Module(name="stream_geo", confs=(StreamGeo,))
 map_ = Module(name="stream_map", confs=(MapConf,))
 split_clients = Module(name="stream_split_clients", confs=(SplitClientsConf,))
 upstream_hash = Module(name="stream_upstream_hash", confs=(UpstreamHash,))
