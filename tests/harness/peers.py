@@ -10,11 +10,12 @@ import pytest
 REQUIRED = os.environ.get("GENG_REQUIRE_PEERS") == "1"
 
 
-def peer(name: str) -> str:
+def peer(name: str, *other_names: str) -> str:
     """The path of a program, `peer("nginx")`. scripts/install-peers installs all of them."""
-    found = shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
-    if found is not None:
-        return found
+    for one in (name, *other_names):
+        found = shutil.which(one, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+        if found is not None:
+            return found
     if REQUIRED:
         pytest.fail(f"{name} is not installed, and GENG_REQUIRE_PEERS=1")
     pytest.skip(f"{name} is not installed")
