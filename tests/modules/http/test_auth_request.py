@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.servers import wait_until
 from tests.harness.backend import Answer
 
 CONF = """
@@ -24,6 +25,10 @@ http {
         location /off/ { auth_request off; alias %DIR%/html/; add_header X-Who "($who)"; }
         location /gone/ { auth_request /nobody; error_page 500 = @gone; }
         location /dies/ { auth_request /dying; }
+        location /hangs/ { auth_request /hanging; }
+        location /patient/ { auth_request /patience; }
+        location = /hanging { proxy_pass http://127.0.0.1:%HANGING%; proxy_read_timeout 300ms; }
+        location = /patience { proxy_pass http://127.0.0.1:%HANGING%; proxy_read_timeout 60s; }
         location /closes/ { auth_request /closing; }
         location /static/ { auth_request /page.html; alias %DIR%/html/; }
         location /local/ { auth_request /local-ask; alias %DIR%/html/; }
@@ -62,6 +67,11 @@ def answers(request: Any) -> Any:
     return Answer("ignored", int(token), {"WWW-Authenticate": "Token first", "www-authenticate": "Token second"})
 
 
+def hangs(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
 def dies(connection: socket.socket) -> None:
     connection.recv(4096)
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Half")
@@ -72,7 +82,12 @@ def s(server: Any, backend: Any) -> Any:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         s = server(
-            CONF, files=FILES, UP=backend(answers).port, DYING=backend(talk=dies).port, NOBODY=nobody.getsockname()[1]
+            CONF,
+            files=FILES,
+            UP=backend(answers).port,
+            DYING=backend(talk=dies).port,
+            HANGING=backend(talk=hangs).port,
+            NOBODY=nobody.getsockname()[1],
         )
         yield s
 
@@ -116,6 +131,16 @@ def test_who_is_asked_fails(s: Any) -> None:
     with s.connect() as c:
         c.send(b"GET /closes/ HTTP/1.1\r\nHost: x\r\n\r\n")
         assert c.closed()
+    assert s.get("/off/").status == 200
+
+
+def test_who_is_asked_does_not_answer(s: Any) -> None:
+    assert s.get("/hangs/").status == 500
+    assert "auth request unexpected status: 504" in s.log()
+    with s.connect() as c:
+        c.send(b"GET /patient/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert s.get("/off/").status == 200  # others are served meanwhile
+    wait_until(lambda: "client prematurely closed connection" in s.log(), "the request given up")
     assert s.get("/off/").status == 200
 
 

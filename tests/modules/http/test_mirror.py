@@ -20,6 +20,8 @@ http {
         location /off/ { mirror off; proxy_pass http://127.0.0.1:%UP%; }
         location /bodyless/ { mirror /copy-bodyless; mirror_request_body off; proxy_pass http://127.0.0.1:%UP%; }
         location /gone/ { mirror /nobody; mirror /dying; proxy_pass http://127.0.0.1:%UP%; }
+        location /slow/ { mirror /hanging; proxy_pass http://127.0.0.1:%UP%; }
+        location = /hanging { internal; proxy_pass http://127.0.0.1:%HANGING%; proxy_read_timeout 500ms; }
         location /file { mirror /copy; }
         location /refused/ { mirror /copy; deny all; }
         location /closing/ { mirror /closes; alias %DIR%/html/; }
@@ -41,6 +43,11 @@ http {
 pytestmark = pytest.mark.live
 
 
+def hangs(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
 def dies(connection: socket.socket) -> None:
     connection.recv(4096)
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it")
@@ -52,7 +59,12 @@ def run(server: Any, backend: Any) -> Any:
     up = backend(lambda request: f"{request.method} {request.target} {len(request.body)}")
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        places = {"UP": up.port, "MIRROR": mirror.port, "DYING": backend(talk=dies).port}
+        places = {
+            "UP": up.port,
+            "MIRROR": mirror.port,
+            "DYING": backend(talk=dies).port,
+            "HANGING": backend(talk=hangs).port,
+        }
         s = server(CONF, files={"html/file": "f"}, NOBODY=nobody.getsockname()[1], **places)
         yield s, mirror
 
@@ -96,6 +108,16 @@ def test_what_fails_there_harms_nobody(run: Any) -> None:
     assert log.count("connect() failed (111: Connection refused) while connecting to upstream") == 3
     assert s.get("/refused/").status == 403
     assert mirror.requests == []
+
+
+def test_a_mirror_that_does_not_answer(run: Any) -> None:
+    s, mirror = run
+    with s.connect() as c:
+        assert c.ask("/slow/1").text == "GET /slow/1 0"
+        assert "while reading response header from upstream" not in s.log()  # nobody had to wait for it
+        assert s.get("/off/").status == 200
+        assert c.ask("/slow/2").text == "GET /slow/2 0"
+    wait_until(lambda: s.log().count("upstream timed out") == 2, "the mirror given up")
 
 
 def test_a_body_that_never_comes_is_not_mirrored(run: Any) -> None:
