@@ -36,7 +36,7 @@ class HttpScope:
         self.classes: list[type[Conf]] = [cls for module in modules for cls in module.confs]
         self.variables = Variables()
         self.values: list[Value] = []
-        self.types_seen: set[Any] = set()  # tables of `types` that have been looked at, with their sizes
+        self.checked: set[Any] = set()  # hash tables that nginx could build: what is in them, and their sizes
         self.mime_types: list[bytes] = []  # that any filter handles
         self.upstream_contexts: dict[Any, Any] = {}  # TLS toward upstreams: what was said -> the library's context
         self.header_lines: dict[int, Any] = {}  # those of proxy_set_header and its like that have been compiled

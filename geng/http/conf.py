@@ -435,9 +435,9 @@ class CoreLoc(Conf, level=Level.LOCATION):
     def _check_types(self, cf: Cf) -> None:
         """Whether nginx could build its table of them; once for all who inherit them."""
         sizes = (self.types_hash_max_size, hashes.aligned(self.types_hash_bucket_size))
-        seen: set[Any] = cf.scope.types_seen
-        if (id(self.types), sizes) not in seen:
-            seen.add((id(self.types), sizes))
+        checked: set[Any] = cf.scope.checked
+        if (id(self.types), sizes) not in checked:
+            checked.add((id(self.types), sizes))
             hashes.Hash("types_hash", *sizes, partial(cf.log, "warn")).build(list(self.types))
 
     def _add_type(self, cf: Cf, extension: bytes, kind: bytes) -> None:

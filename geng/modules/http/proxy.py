@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.compiler import Cf
 from geng.conf.convert import enum, keyval, num, string, to_bytes, to_text, with_cf
 from geng.conf.directive import UNSET, command, directive, own_or_nameless, value
 from geng.conf.tables import LIF, LMT, LOC
+from geng.core import hashes
 from geng.errors import Invalid, Refused
 from geng.http.conf import CoreLoc
 from geng.http.module import CHANGEABLE, NOCACHEABLE, Module, Variable
 from geng.http.script import Value, compile_regex, compile_value, count_variables
-from geng.modules.http.proxy_request import CACHE_HEADERS, ProxyVars, assembler, target_uri
+from geng.modules.http.proxy_request import CACHE_HEADERS, DEFAULT_HEADERS, ProxyVars, assembler, target_uri
 from geng.modules.http.proxy_rewrite import (
     CookieFlags,
     Rule,
@@ -260,12 +262,31 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True, tls=True):
         super().check(cf)
         if self.http_version == 20:
             cf.cannot('"proxy_http_version 2"')
+        self._check_names(cf)
         self.header_lines = compiled(cf, self.set_header)
         self.body = None if self.set_body is None else compile_value(cf, self.set_body)  # as late as nginx
         self.all_upstreams = upstreams(cf)
         self.all_caches = cf.confs[ProxyCaches].caches
         if self.target and (self.target.value is not None or len(self.target.schema) == 8):
             self.tls = tls_conf.make(self, cf)
+
+    def _check_names(self, cf: Cf) -> None:
+        """Whether nginx could build its tables of header names; once for all who inherit them."""
+        sizes = (self.headers_hash_max_size, hashes.aligned(self.headers_hash_bucket_size))
+        table = hashes.Hash("proxy_headers_hash", *sizes, partial(cf.log, "warn"))
+        hidden = (*self.default_hide, *(to_bytes(name) for name in self.hide_header))
+        passed = {to_bytes(name).lower() for name in self.pass_header}
+        given = [to_bytes(name) for name, _ in self.set_header if name.lower() != "host"]
+        known = {name.lower() for name in given}
+        checked: set[Any] = cf.scope.checked
+        for kind, source, names in (
+            ("hide", (id(self.hide_header), id(self.pass_header)), [n for n in hidden if n.lower() not in passed]),
+            ("set", id(self.set_header), given + [n for n, _ in DEFAULT_HEADERS if n.lower() not in known]),
+            ("cache", id(self.set_header), given + [n for n, _ in CACHE_HEADERS if n.lower() not in known]),
+        ):
+            if (kind, source, sizes) not in checked and (kind != "cache" or self.cache):
+                checked.add((kind, source, sizes))
+                table.build([name.lower() for name in names])
 
 
 class ProxyAdapter(Http1Adapter):
