@@ -28,6 +28,7 @@ class StreamScope:
         self.classes: list[type[Conf]] = [cls for module in modules for cls in module.confs]
         self.variables = Variables()
         self.values: list[Value] = []
+        self.upstream_contexts: dict[Any, Any] = {}  # TLS toward upstreams: what was said -> the library's context
 
     def value(self, cf: Cf, text: str) -> Value:
         """*text* with variables, compiled."""

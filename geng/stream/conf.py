@@ -15,6 +15,7 @@ from geng.errors import ConfigError, Invalid, Refused
 from geng.http.listen import Port, sockets
 from geng.http.resolving import ResolverSettings
 from geng.http.script import Regex, compile_regex
+from geng.http.servertls import ServerTls
 from geng.net import sockaddr as sa
 from geng.net.listen import Listening
 from geng.stream import listen
@@ -221,6 +222,7 @@ class StreamServer(Conf, level=Level.SERVER):
         self.server_name = b""
         self.captures = False
         self.log: Any = None
+        self.tls = ServerTls()
         self.content: Any = None
         self.handlers: tuple[tuple[Handler, ...], ...] = ()
         self.handler: Handler | None = None

@@ -81,6 +81,11 @@ class Session:
         return self.address.udp
 
     @property
+    def loc(self) -> Any:
+        """What code that http has too takes for the location."""
+        return self.server
+
+    @property
     def tcp(self) -> bool:
         """Whether the client's socket is one of TCP, whatever address `set_real_ip_from` has made its own."""
         return not self.udp and isinstance(self.address.sockaddr, tuple)

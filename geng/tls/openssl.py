@@ -42,6 +42,7 @@ SSL_CTX_set_session_ticket_cb i pppp      SSL_CTX_set_tlsext_ticket_key_evp_cb i
 SSL_CTX_set_client_hello_cb v ppp         SSL_CTX_set_alpn_select_cb v ppp
 SSL_CTX_set_cert_cb v ppp                 SSL_CTX_callback_ctrl l pip
 SSL_CTX_set_alpn_protos i psi             SSL_CTX_compress_certs? i pi
+SSL_set_alpn_protos i psi
 
 SSL_CONF_CTX_new p                        SSL_CONF_CTX_free v p
 SSL_CONF_CTX_set_flags i pi               SSL_CONF_CTX_set_ssl_ctx v pp

@@ -113,10 +113,11 @@ def _protocol(pointer: int, out: int, out_size: int, offered: int, size: int, ar
 
 
 def listen_to_clients(context: Context, on_name: Any, on_protocol: Any) -> None:
-    """Have *on_name(tls, name or None)* choose a server and *on_protocol(tls, offered)* a protocol or None."""
+    """Have *on_name(tls, name or None)* choose a server and *on_protocol(tls, offered)* a protocol, where it is not None."""
     ssl = library()
     context.on_name = on_name
     context.on_protocol = on_protocol
     ssl.SSL_CTX_set_client_hello_cb(context.pointer, address(_hello), None)
     ssl.SSL_CTX_callback_ctrl(context.pointer, CTRL_SET_SERVERNAME_CALLBACK, address(_servername))
-    ssl.SSL_CTX_set_alpn_select_cb(context.pointer, address(_protocol), None)
+    if on_protocol is not None:
+        ssl.SSL_CTX_set_alpn_select_cb(context.pointer, address(_protocol), None)

@@ -253,6 +253,22 @@ class Picker:
                 self.peers.left(self.peer)
         return taken
 
+    def connected(self) -> None:
+        """In stream{} a connection is a success already.   nginx: ngx_stream_upstream_notify_round_robin_peer"""
+        peer = self.peer
+        if peer.fails and peer.accessed < peer.checked:
+            lock = self.peers.lock
+            if lock is None:
+                self._revive(peer)
+            else:
+                with lock:
+                    self._revive(peer)
+
+    def _revive(self, peer: Peer) -> None:
+        """The try after fail_timeout was a success."""
+        peer.fails = 0
+        self._watch(peer, bool(peer.down or peer.max_conns))
+
     def _leave(self, state: int) -> None:
         peer = self.peer
         peer.conns -= 1
@@ -262,9 +278,8 @@ class Picker:
             return
         if state & FAILED:
             self._failed(peer)
-        elif peer.fails and peer.accessed < peer.checked:  # the try after fail_timeout was a success
-            peer.fails = 0
-            self._watch(peer, bool(peer.down or peer.max_conns))
+        elif peer.fails and peer.accessed < peer.checked:
+            self._revive(peer)
         if self.tries:
             self.tries -= 1
 

@@ -59,7 +59,7 @@ class UpstreamTls:
     def __repr__(self) -> str:
         return f"<UpstreamTls {self.context!r}{' verifies' if self.verify else ''}>"
 
-    def establish(self, u: Exchange, c: Any, host: bytes) -> int:
+    def establish(self, u: Any, c: Any, host: bytes) -> int:
         """Make the new connection *c* secure: 0, or what Exchange.attempt() shall return. *host*: of the address."""
         r = u.r
         try:
@@ -80,7 +80,7 @@ class UpstreamTls:
                 c.set_nodelay()
         return self._handshake(u, c, name)
 
-    def _prepare(self, u: Exchange, tls: Tls, name: bytes) -> bool:
+    def _prepare(self, u: Any, tls: Tls, name: bytes) -> bool:
         """SNI and the certificate to show; False where that fails, which has been logged then."""
         r = u.r
         if name and self.sends_name and name[:1] != b"[" and not ipv4(name.decode("latin-1")):

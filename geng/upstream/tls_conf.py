@@ -19,7 +19,6 @@ from geng.upstream.tls import UpstreamTls
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
-    from geng.upstream.conf import UpstreamConf
 
 HSL = HTTP | SRV | LOC
 
@@ -55,7 +54,7 @@ def declare(cls: Any, prefix: str) -> None:
         setattr(cls, attr, directive(f"{prefix}_{attr}", HSL, convert, default=default, repeat=repeat))
 
 
-def make(conf: UpstreamConf, cf: Cf) -> UpstreamTls:
+def make(conf: Any, cf: Cf, kind: type[UpstreamTls] = UpstreamTls) -> UpstreamTls:
     """What a location with these words does to its connections; raises ConfigError.
 
     Locations that say the same share the library's context, and so the sessions.
@@ -74,7 +73,7 @@ def make(conf: UpstreamConf, cf: Cf) -> UpstreamTls:
     context = contexts.get(key)
     if context is None:
         context = contexts[key] = _context(found, cf, pair if fixed else None)
-    return UpstreamTls(
+    return kind(
         context,
         name=found.ssl_name,
         sends_name=found.ssl_server_name,

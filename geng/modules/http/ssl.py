@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import bitmask, enum, flag, keyval, num, sec, size, string
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
@@ -63,6 +66,16 @@ def open_library() -> None:
     net.start()
 
 
+@dataclass(slots=True)
+class Choosers:
+    """What a handshake asks: the server of a name, a protocol of those offered (None: it is not asked), certificates
+    whose names hold variables."""
+
+    by_name: Callable[[Any, bytes | None], int]
+    protocol: Callable[[Any, list[bytes]], bytes | None] | None
+    certificate: Callable[[Any], bool]
+
+
 class SslConf(Conf, level=Level.SERVER):
     """What one server says about TLS. Times in seconds, sizes in bytes."""
 
@@ -96,16 +109,23 @@ class SslConf(Conf, level=Level.SERVER):
     @command("ssl_session_cache", HS)
     def set_session_cache(self, cf: Cf) -> None:
         """`ssl_session_cache off | none | [builtin[:size]] [shared:name:size]`"""
-        found = read_session_cache(cf, "http_ssl")
+        found = read_session_cache(cf, self.tag)
         if found.zone is not None:
             self.session_zone = found.zone
         if found.builtin is not None and (found.builtin != NO_BUILTIN or self.session_builtin is UNSET):
             self.session_builtin = found.builtin
 
+    tag = "http_ssl"
+    session_context = b"HTTP"
+
     def check(self, cf: Cf) -> None:
-        """Make the server's context.   nginx: ngx_http_ssl_merge_srv_conf"""
         srv = cf[CoreSrv]
         srv.tls = ServerTls(None, self.reject_handshake, self.verify, self.buffer_size, bool(self.certificates))
+        of_names = partial(tls.choose_certificate, srv=srv)
+        self.make_context(cf, srv.tls, Choosers(tls.choose_by_name, tls.choose_protocol, of_names))
+
+    def make_context(self, cf: Cf, made: ServerTls, choose: Choosers) -> None:
+        """Make the server's context.   nginx: ngx_http_ssl_merge_srv_conf"""
         keys = self.certificate_keys or []
         if self.certificates:
             if len(keys) < len(self.certificates):
@@ -114,10 +134,10 @@ class SslConf(Conf, level=Level.SERVER):
         elif not self.reject_handshake:
             return
         open_library()
-        srv.tls.context = context = Context(self.protocols)
-        listen_to_clients(context, tls.choose_by_name, tls.choose_protocol)
+        made.context = context = Context(self.protocols)
+        listen_to_clients(context, choose.by_name, choose.protocol)
         context.set_ciphers(self.ciphers, self.prefer_server_ciphers)
-        self._certificates(cf, srv, context)
+        self._certificates(cf, made, context, choose)
         context.buffer_size = self.buffer_size
         self._verify(cf, context)
         context.set_dhparam(cf.path(self.dhparam, conf_prefix=True) if self.dhparam else "")
@@ -130,14 +150,14 @@ class SslConf(Conf, level=Level.SERVER):
         if self.conf_commands:
             context.run_commands(self.conf_commands, lambda name: cf.path(name, conf_prefix=True))
 
-    def _certificates(self, cf: Cf, srv: CoreSrv, context: Context) -> None:
+    def _certificates(self, cf: Cf, made: ServerTls, context: Context, choose: Choosers) -> None:
         """nginx: ngx_http_ssl_compile_certificates"""
         pairs = list(zip(self.certificates or (), self.certificate_keys or (), strict=False))
         if any(count_variables(text) for pair in pairs for text in pair):
-            srv.tls.values = [(compile_value(cf, name), compile_value(cf, key)) for name, key in pairs]
-            srv.tls.cache = self.certificate_cache or runtime_cache(cf)
-            srv.tls.passwords = self.passwords or ()
-            ask_for_certificate(context, lambda connection: tls.choose_certificate(connection, srv))
+            made.values = [(compile_value(cf, name), compile_value(cf, key)) for name, key in pairs]
+            made.cache = self.certificate_cache or runtime_cache(cf)
+            made.passwords = self.passwords or ()
+            ask_for_certificate(context, choose.certificate)
             return
         for name, key in pairs:
             context.add_certificate(objects(cf), name, key, self.passwords)
@@ -157,7 +177,7 @@ class SslConf(Conf, level=Level.SERVER):
 
     def _sessions(self, cf: Cf, context: Context) -> None:
         context.set_session_timeout(self.session_timeout)
-        context.set_session_context(b"HTTP", self.certificates or ())
+        context.set_session_context(self.session_context, self.certificates or ())
         builtin, zone = self.session_builtin, self.session_zone
         if builtin == OFF:
             context.set_session_cache(SESS_CACHE_OFF)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from geng.conf.compiler import Registry
 from geng.conf.directive import Level
 from geng.modules.foreign.borrowed import registry_of
-from geng.modules.foreign.stream import balancers, geoip
-from geng.modules.foreign.stream import tls as foreign_tls
+from geng.modules.foreign.stream import balancers, geoip, ocsp
 from geng.modules.http.geo import GeoConf
 from geng.modules.http.map import MapConf
 from geng.modules.http.split_clients import SplitClientsConf
@@ -26,6 +25,7 @@ from geng.modules.stream import (
     realip,
     return_,
     set,
+    ssl,
     ssl_preread,
     upstream,
     upstream_zone,
@@ -57,6 +57,7 @@ OWN: tuple[Module, ...] = (
     log.module,
     proxy.module,
     upstream.module,
+    ssl.module,
     realip.module,
     limit_conn.module,
     access.module,
@@ -75,12 +76,12 @@ OWN: tuple[Module, ...] = (
 
 STREAM_MODULES: tuple[Module, ...] = (
     *OWN[:4],
-    foreign_tls.proxy_ssl,
-    foreign_tls.ssl,
+    *OWN[4:5],
+    ocsp.module,
     geoip.module,
-    *OWN[4:15],
+    *OWN[5:16],
     balancers.module,
-    *OWN[15:],
+    *OWN[16:],
 )
 
 

@@ -12,6 +12,7 @@ from geng.conf.tables import STREAM, STREAM_SRV
 from geng.core import clock
 from geng.errors import ConnectionClosed, Refused, TimedOut
 from geng.http.script import compile_value
+from geng.modules.stream.proxy_ssl import ProxySsl
 from geng.modules.stream.upstream import StreamUpstreams, upstreams
 from geng.net import sockaddr as sa
 from geng.net.connect import NoConnections, connect
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from geng.conf.compiler import Cf
     from geng.stream.conf import StreamServer
     from geng.stream.session import Session
+    from geng.upstream.tls import UpstreamTls
     from geng.upstream.upstream import Upstream
 
 SS = STREAM | STREAM_SRV
 ETIMEDOUT = 110
 V1, V2 = 1, 2
+TRY_NEXT = -1
 
 
 class StreamProxy(Conf, level=Level.SERVER):
@@ -257,9 +260,23 @@ class Proxied:
         c.number = s.c.number
         if s.udp:
             c.__class__ = DatagramPeer
-        elif s.server.tcp_nodelay:
+            return None
+        if s.server.tcp_nodelay:
             c.set_nodelay()
-        return None
+        tls = s.server[ProxySsl].tls
+        return None if tls is None else self._secure(c, tls)
+
+    def _secure(self, c: Connection, tls: UpstreamTls) -> int | None:
+        """TLS with the upstream; the PROXY header goes before it, in the clear."""
+        if self.conf.proxy_protocol:
+            header = self._header()
+            if c.try_send((header,)) != len(header):
+                self.s.log.error("could not send PROXY protocol header at once", ctx=self.s.c)
+                return INTERNAL_SERVER_ERROR
+        rc = tls.establish(self, c, self.host.encode("utf-8", "surrogateescape"))
+        if rc == TRY_NEXT:
+            return 0
+        return rc or None
 
     def _not_connected(self, error: ConnectionClosed) -> int:
         log = self.s.log
@@ -283,8 +300,9 @@ class Proxied:
         kind = "udp " if s.udp else ""
         s.tell(f"{kind}proxy {sa.text(c.local_addr())} connected to {self.name.decode('utf-8', 'surrogateescape')}")
         self.state.connect_time = clock.msec() - self.state.start
+        self.picker.connected()
         first: list[Any] = []
-        if conf.proxy_protocol:
+        if conf.proxy_protocol and c.ssl is None:
             first.append(self._header())
         if s.buffer or s.udp:
             first.append(s.buffer)
@@ -320,6 +338,34 @@ class Proxied:
         if not self.picker.tries or not conf.next_upstream:
             return False
         return not (timeout and clock.msec() - self.start_time >= timeout)
+
+    # ---- what TLS asks of an exchange with an upstream
+
+    @property
+    def r(self) -> Session:
+        return self.s
+
+    def doing(self, action: str) -> Any:
+        """A context for the log: the session, which is *action* now."""
+        self.s.action = action
+        return self.s.c
+
+    def drop(self) -> None:
+        """The connection is of no use; it is closed with the session."""
+
+    def timed_out(self, action: str) -> int:
+        self.s.log.error("upstream timed out", err=ETIMEDOUT, ctx=self.doing(action))
+        return TRY_NEXT
+
+    def log_error(self, message: str, action: str) -> None:
+        self.s.log.error(message, ctx=self.doing(action))
+
+    def log_broken(self, error: ConnectionClosed, action: str) -> None:
+        self.s.log.log(error.level("error"), error.message, err=error.error or None, ctx=self.doing(action))
+
+    def next(self, why: int) -> int:
+        """What says that the next peer shall be tried."""
+        return TRY_NEXT
 
     # ---- the end
 
@@ -357,4 +403,4 @@ class Proxied:
             self.s.finalize(ENDED)  # what waits in the greenlet finds its connection closed
 
 
-module = Module(name="stream_proxy", confs=(StreamProxy,))
+module = Module(name="stream_proxy", confs=(StreamProxy, ProxySsl))
