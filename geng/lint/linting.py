@@ -72,7 +72,7 @@ def lint(name: str, settings: Settings, files: Files | None = None) -> Result:
         if _wanted(check.name, settings):
             made = [_finding(check, each) for each in check.findings(tree)]
             found += [finding for finding in made if (finding.file, finding.start) not in broken]
-    kept = [finding for finding in found if _wanted(finding.check, settings)]
+    kept = [finding for finding in found if _wanted(finding.check, settings) and not _said_better(finding, settings)]
     if not settings.environment:
         kept = [finding for finding in kept if finding.check != values.ENVIRONMENT]
     result.findings, result.silenced = _silenced(kept, tree)
@@ -81,6 +81,18 @@ def lint(name: str, settings: Settings, files: Files | None = None) -> Result:
 
 def _wanted(name: str, settings: Settings) -> bool:
     return name not in settings.skip and (not settings.only or name in settings.only)
+
+
+def _said_better(finding: Finding, settings: Settings) -> bool:
+    """Whether a check says what nginx only hints at."""
+    if finding.check != values.WARNS:
+        return False
+    return (
+        "conflicting server name" in finding.message
+        and _wanted("server_name_conflict", settings)
+        or finding.message.endswith(('is deprecated, use the "http2" directive instead', "is obsolete, ignored"))
+        and _wanted("deprecated_spelling", settings)
+    )
 
 
 def _finding(check: Check, found: Found) -> Finding:

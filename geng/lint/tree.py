@@ -129,6 +129,12 @@ class Place:
             yield child
             yield from child.walk()
 
+    def seen_from(self, other: Place) -> str:
+        """Where it is, for a message at *other*: `line 7`, or file and line where that is another file."""
+        if self.node.file == other.node.file:
+            return f"line {self.node.start_line}"
+        return f"{self.node.file}:{self.node.start_line}"
+
     def described(self) -> str:
         """A few words for a message: `location /api`, `server example.com`."""
         if self.name == "server" and self.context == HTTP:

@@ -100,6 +100,7 @@ class Reading:
         self.tree = tree
         self.wrong = wrong
         self.found: list[Finding] = []
+        self.refusals = 0
         self.unable: ConfigError | None = None
         self.own: frozenset[str] = frozenset()  # the directives of modules that the configuration loads
         self._places: dict[int, Place] = {}  # by id() of the node
@@ -132,7 +133,7 @@ class Reading:
         except Invalid as invalid:
             self.refused(ConfigError(str(invalid)))
         except (AssertionError, AttributeError, KeyError, IndexError, TypeError, ValueError):
-            if not self.found and not self.wrong:
+            if not self.refusals and not self.wrong:
                 raise
             # what was refused and left out is missing now: a fault that follows from the ones that are reported
         self.unable = cf.unable
@@ -141,6 +142,7 @@ class Reading:
 
     def refused(self, error: ConfigError, node: Node | None = None) -> None:
         """Note *error*, which is at *node* where that is known."""
+        self.refusals += 1
         place = self._places.get(id(node))
         if node is None or error.line not in (node.line, node.end_line):
             place = self._lines.get((error.file, error.line), place)
@@ -154,6 +156,8 @@ class Reading:
         self._add(text, self._lines.get((file, line)), WARNS, Severity.WARNING)
 
     def _add(self, message: str, place: Place | None, check: str, severity: Severity) -> None:
+        if message.endswith("is not supported by geng yet"):
+            return  # nginx runs it
         if self.tree.fragment and _ELSEWHERE.search(message):
             return
         if _ENVIRONMENT.search(message):
