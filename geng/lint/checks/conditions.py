@@ -11,9 +11,11 @@ from geng.lint.tree import Place, Tree
 from geng.lint.variables import names
 
 SAFE = frozenset({"return", "set", "break", "include", "rewrite_log"})
-EMPTY_MEANS = frozenset(
-    ["add_header", "add_trailer", "proxy_set_header", "grpc_set_header", "fastcgi_param", "limit_req_zone", "limit_conn_zone", "access_log", "proxy_no_cache", "proxy_cache_bypass", "fastcgi_no_cache", "fastcgi_cache_bypass"]
+_NOTHING_FOR_EMPTY = (
+    "add_header add_trailer proxy_set_header grpc_set_header fastcgi_param limit_req_zone limit_conn_zone access_log "
+    "proxy_no_cache proxy_cache_bypass fastcgi_no_cache fastcgi_cache_bypass"
 )
+EMPTY_MEANS = frozenset(_NOTHING_FOR_EMPTY.split())
 """Directives that do nothing, by their documentation, for an empty value."""
 
 LEAVING = frozenset({"last", "redirect", "permanent"})
