@@ -189,8 +189,8 @@ gets such requests; 421 tells the browser to open a connection of its own (RFC 9
         """
 After a reload the map of sockets still names those of the old workers, and about half of the QUIC connections go there.
 """,
-        "quic_bpf on;\nworker_processes 4;\nevents {}\nhttp {\n    server {\n        listen 443 quic reuseport;\n    }\n}\n",
-        "worker_processes 4;\nevents {}\nhttp {\n    server {\n        listen 443 quic reuseport;\n    }\n}\n",
+        "quic_bpf on;\nworker_processes 4;\nevents {}\nhttp {\n    server {\n        listen 443 quic reuseport;\n        ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n    }\n}\n",
+        "worker_processes 4;\nevents {}\nhttp {\n    server {\n        listen 443 quic reuseport;\n        ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n    }\n}\n",
         run=quic_bpf_reuseport,
     ),
 )
