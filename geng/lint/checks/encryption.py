@@ -107,6 +107,7 @@ def quic_bpf_reuseport(tree: Tree) -> Iterator[Found]:
             yield Found(place, message, 0, "quic_bpf off;")
 
 
+_QUIC = examples.server("listen 443 quic reuseport;\nssl_certificate cert.pem;\nssl_certificate_key key.pem;")
 _TLS = "listen 443 ssl;\nserver_name example.com;\nssl_certificate {0};\nssl_certificate_key key.pem;\n"
 
 CHECKS = (
@@ -189,8 +190,8 @@ gets such requests; 421 tells the browser to open a connection of its own (RFC 9
         """
 After a reload the map of sockets still names those of the old workers, and about half of the QUIC connections go there.
 """,
-        "quic_bpf on;\nworker_processes 4;\nevents {}\nhttp {\n    server {\n        listen 443 quic reuseport;\n        ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n    }\n}\n",
-        "worker_processes 4;\nevents {}\nhttp {\n    server {\n        listen 443 quic reuseport;\n        ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n    }\n}\n",
+        "quic_bpf on;\nworker_processes 4;\n" + _QUIC,
+        "worker_processes 4;\n" + _QUIC,
         run=quic_bpf_reuseport,
     ),
 )
