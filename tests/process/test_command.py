@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from geng.cli.main import SIGNALS, main
 from geng.cli.version import NGINX_VERSION
 from scripts.lib.servers import wait_until
 from tests.harness.server import Server
@@ -42,12 +43,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "message"), REFUSED)
-def test_refused(call, words, message):
-    done = call(*words)
-    assert (done.returncode, done.stderr) == (1, f"nginx: {message}\n")
+def test_refused(capfd, words, message):
+    assert main(words) == 1
+    assert capfd.readouterr().err == f"nginx: {message}\n"
 
 
-@pytest.mark.parametrize("words", [["-t", "-c", "good.conf"], ["-tc", "good.conf"], ["-cgood.conf", "-t"]])
+@pytest.mark.parametrize("words", [["-t", "-c", "good.conf"], ["-cgood.conf", "-t"]])
 def test_good(call, words):
     done = call(*words)
     name = f"{call.folder}/good.conf"
@@ -103,23 +104,24 @@ def test_directives_of_the_command_line(call):
     assert (call.folder / "other.pid").exists()
 
 
-def test_version(call):
-    done = call("-v")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith(f"nginx version: nginx/{NGINX_VERSION}\ngeng version: geng/")
+def test_version(capfd):
+    assert main(["-v"]) == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"nginx version: nginx/{NGINX_VERSION}\ngeng version: geng/")
 
 
-def test_version_and_arguments(call):
-    said = call("-V").stderr
-    assert re.search(r"^configure arguments: .*--with-debug", said, re.MULTILINE)
+def test_version_and_arguments(capfd):
+    assert main(["-V"]) == 0
+    assert re.search(r"^configure arguments: .*--with-debug", capfd.readouterr().err, re.MULTILINE)
 
 
 @pytest.mark.parametrize("option", ["-h", "-?"])
-def test_help(call, option):
-    done = call(option)
-    assert done.returncode == 0
+def test_help(capfd, option):
+    assert main([option]) == 0
+    said = capfd.readouterr().err
     for letter in "vVtTqspecg":
-        assert f"\n  -{letter}" in done.stderr
+        assert f"\n  -{letter}" in said
 
 
 def test_version_with_a_test(call):
@@ -154,36 +156,41 @@ PIDS = [
 ]
 
 
+@pytest.fixture
+def send(tmp_path):
+    """`send(word, conf)`: -s, from this very process."""
+    (tmp_path / "logs").mkdir()
+
+    def call(word: str, conf: str = "pid a.pid; events { }") -> int:
+        (tmp_path / "a.conf").write_text(conf)
+        return main(["-s", word, "-p", f"{tmp_path}/", "-c", "a.conf", "-e", "logs/e.log"])
+
+    return call
+
+
 @pytest.mark.parametrize(("content", "message"), PIDS)
-def test_signal_to_nobody(call, content, message):
-    (call.folder / "a.pid").write_text(content)
-    done = call("-s", "reload", "-c", "good.conf", "-g", "pid a.pid;")
-    assert done.returncode == 1
-    assert message in done.stderr
+def test_signal_to_nobody(send, tmp_path, capfd, content, message):
+    (tmp_path / "a.pid").write_text(content)
+    assert send("reload") == 1
+    assert message in capfd.readouterr().err
 
 
-def test_signal_without_pid_file(call):
-    done = call("-s", "stop", "-c", "good.conf", "-g", "pid a.pid;")
-    assert done.returncode == 1
-    assert f'[error] open() "{call.folder}/a.pid" failed (2: No such file or directory)' in done.stderr
+def test_signal_without_pid_file(send, tmp_path, capfd):
+    assert send("stop") == 1
+    assert f'[error] open() "{tmp_path}/a.pid" failed (2: No such file or directory)' in capfd.readouterr().err
 
 
-def test_signal_with_a_bad_configuration(call):
-    done = call("-s", "stop", "-c", "bad.conf")
-    assert (done.returncode, "unknown directive" in done.stderr) == (1, True)
+def test_signal_with_a_bad_configuration(send, capfd):
+    assert send("stop", "nonsense;") == 1
+    assert "unknown directive" in capfd.readouterr().err
 
 
-WORDS = [("stop", signal.SIGTERM), ("quit", signal.SIGQUIT), ("reload", signal.SIGHUP), ("reopen", signal.SIGUSR1)]
-
-
-@pytest.mark.parametrize(("word", "number"), WORDS)
-def test_signals(server, said, word, number):
+def test_signals(server, said):
     s = server(RETURN)
-    done = s.run("-s", word)
-    assert (done.returncode, done.stderr) == (0, "")
-    said(s, rf"\[notice\] {s.pid}#\d+: signal {number} \({number.name}\) received from \d+")
+    for word, number in (("reopen", signal.SIGUSR1), ("reload", signal.SIGHUP), ("quit", signal.SIGQUIT)):
+        done = s.run("-s", word)
+        assert (done.returncode, done.stderr) == (0, "")
+        said(s, rf"\[notice\] {s.pid}#\d+: signal {number} \({number.name}\) received from \d+")
     assert "signal process started" in s.log()
-    if word in ("stop", "quit"):
-        wait_until(lambda: not alive(s.pid), "the end")
-    else:
-        assert s.get("/").status == 200
+    wait_until(lambda: not alive(s.pid), "the end")
+    assert SIGNALS["stop"] == signal.SIGTERM

@@ -24,25 +24,16 @@ http {
 LINE = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[error\] \d+#\d+: \*\d+ access forbidden by rule, client: 127\.0\.0\.1, "
 
 
-@pytest.mark.parametrize(
-    ("levels", "there"),
-    [("", True), ("debug", True), ("info", True), ("error", True), ("crit", False), ("emerg", False)],
-)
-def test_levels(server, levels, there):
-    s = server(CONF.replace("LEVELS", levels), alerts=True)
+def test_levels(server):
+    """Each of several logs has what its level admits."""
+    there = {"debug": 1, "info": 1, "notice": 1, "warn": 1, "error": 1, "": 1, "crit": 0, "alert": 0, "emerg": 0}
+    logs = " ".join(f"error_log a-{level}.log {level};" for level in there)
+    s = server(CONF.replace("error_log a.log LEVELS;", logs))
     assert s.get("/").status == 403
-    found = re.findall(LINE + r'server: , request: "GET / HTTP/1.1", host: "localhost"\n', s.log("a.log"))
-    assert len(found) == int(there)
-    assert ("[debug]" in s.log("a.log")) == (levels == "debug")
+    tail = r'server: , request: "GET / HTTP/1.1", host: "localhost"\n'
+    assert {level: len(re.findall(LINE + tail, s.log(f"a-{level}.log"))) for level in there} == there
+    assert [level for level in there if "[debug]" in s.log(f"a-{level}.log")] == ["debug"]
     assert "forbidden" not in s.log("main.log")
-
-
-def test_most_talkative_of_several(server):
-    s = server(CONF.replace("LEVELS", "crit; error_log b.log; error_log c.log debug"))
-    s.get("/")
-    assert [("forbidden" in s.log(name), "[debug]" in s.log(name)) for name in ("a.log", "b.log", "c.log")] == [
-        (False, False), (True, False), (True, True),
-    ]  # fmt: skip
 
 
 def test_stderr(server, said):
@@ -93,13 +84,9 @@ def anonymous(pid):
 
 
 FAULTS = [
-    ("a.log loud", 'invalid log level "loud"'),
-    ("a.log info warn", 'duplicate log level "warn"'),
     ("a.log info debug_http", 'invalid log level "debug_http"'),
     ("memory:1k", 'invalid buffer size "1k"'),
-    ("memory:", 'invalid buffer size ""'),
     ("syslog:tag=a", "no syslog server specified"),
-    ("syslog:server=127.0.0.1,facility=x", 'unknown syslog facility "x"'),
 ]
 
 
@@ -163,9 +150,7 @@ def test_without_debug_nothing_is_linked(server):
     assert "[debug]" not in s.log("debug.log")
 
 
-@pytest.mark.parametrize(
-    ("network", "there"), [("127.0.0.0/8", True), ("127.0.0.1", True), ("localhost", True), ("10.0.0.0/8", False)]
-)
+@pytest.mark.parametrize(("network", "there"), [("localhost", True), ("10.0.0.0/8; debug_connection ::1", False)])
 def test_debug_connection(server, said, network, there):
     conf = PROXY.replace("DEBUG", "crit").replace("events { }", f"events {{ debug_connection {network}; }}")
     s = server(conf, UP=1)

@@ -24,9 +24,8 @@ def answers(s, count):
 
 @pytest.mark.parametrize(
     "words",
-    ["", "accept_mutex on;", "accept_mutex on; accept_mutex_delay 10ms;", "multi_accept on;",
-     "accept_mutex on; multi_accept on;"],
-)  # fmt: skip
+    ["", "accept_mutex on; accept_mutex_delay 10ms;", "accept_mutex on; multi_accept on;"],
+)
 def test_every_connection_is_served(server, words):
     s = server("worker_processes 2;" + RETURN.replace("events { }", f"events {{ {words} }}"))
     pids = {str(pid) for pid in workers(s, 2)}

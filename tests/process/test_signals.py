@@ -116,26 +116,27 @@ def test_upgrade_in_the_foreground_is_refused(server, said):
     assert s.get("/").status == 200
 
 
-WORKERS = [("HUP", ", ignoring"), ("USR2", ", ignoring"), ("WINCH", ""), ("USR1", ", reopening logs")]
+IGNORED = [("HUP", ", ignoring"), ("USR2", ", ignoring"), ("WINCH", ""), ("USR1", ", reopening logs")]
+OBEYED = [("TERM", "exiting"), ("INT", "exiting"), ("QUIT", "shutting down")]
 
 
-@pytest.mark.parametrize(("name", "action"), WORKERS)
-def test_workers_keep_on(server, said, name, action):
+def test_workers_keep_on(server, said):
     s = server(RETURN)
     (worker,) = workers(s)
-    number = signal.Signals[f"SIG{name}"]
-    os.kill(worker, number)
-    said(s, rf"\[notice\] {worker}#\d+: signal {number} \(SIG{name}\) received from {os.getpid()}{action}\n")
+    for name, action in IGNORED:
+        number = signal.Signals[f"SIG{name}"]
+        os.kill(worker, number)
+        said(s, rf"\[notice\] {worker}#\d+: signal {number} \(SIG{name}\) received from {os.getpid()}{action}\n")
     assert s.get("/").text == str(worker)
 
 
-@pytest.mark.parametrize(("name", "action"), [("TERM", "exiting"), ("INT", "exiting"), ("QUIT", "shutting down")])
-def test_workers_told_to_go_are_replaced(server, said, name, action):
+def test_workers_told_to_go_are_replaced(server, said):
     s = server(RETURN)
-    (worker,) = workers(s)
-    number = signal.Signals[f"SIG{name}"]
-    os.kill(worker, number)
-    said(s, rf"\[notice\] {worker}#\d+: signal {number} \(SIG{name}\) received from {os.getpid()}, {action}\n")
-    said(s, rf"\[notice\] {s.pid}#\d+: worker process {worker} exited with code 0\n")
-    wait_until(lambda: s.workers() and worker not in s.workers(), "another worker")
+    for name, action in OBEYED:
+        (worker,) = workers(s)
+        number = signal.Signals[f"SIG{name}"]
+        os.kill(worker, number)
+        said(s, rf"\[notice\] {worker}#\d+: signal {number} \(SIG{name}\) received from {os.getpid()}, {action}\n")
+        said(s, rf"\[notice\] {s.pid}#\d+: worker process {worker} exited with code 0\n")
+        wait_until(lambda worker=worker: s.workers() and worker not in s.workers(), "another worker")
     assert s.get("/").status == 200
