@@ -123,7 +123,9 @@ class FastcgiAdapter(CgiAdapter):
         return head
 
     def parse_stored(self, u: Exchange, data: bytes) -> ResponseHead:
-        return HeadReader(None, ()).read(u, data)
+        head = HeadReader(None, ()).read(u, data)
+        u.fault = None  # what is wrong with a stored response is not the upstream's fault
+        return head
 
     def spare(self, u: Exchange, data: bytes) -> bytes:
         """However much came in stderr before the response, the buffer is there for the response."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from geng.conf.compiler import Cf
 from geng.conf.convert import bounded, octets
 from geng.conf.directive import directive
-from geng.errors import Invalid
 from geng.http.module import Module
 from geng.modules.http.cgi import ACCELERATION, CgiConf, serve
 from geng.upstream.cache_conf import CachePaths
@@ -50,8 +49,9 @@ class UwsgiConf(CgiConf, prefix="uwsgi", without=("pass_trailers", "send_lowat")
     def upstream_of(self, cf: Cf, text: str) -> Upstream:
         """nginx: ngx_http_uwsgi_pass"""
         if text[: len(SECURE)].lower() == SECURE:
-            raise Invalid('"uwsgi_pass" to suwsgi:// is not supported by geng yet')
-        if text[: len(SCHEMA)].lower() == SCHEMA:
+            cf.cannot('"uwsgi_pass" to suwsgi://')
+            text = text[len(SECURE) :]
+        elif text[: len(SCHEMA)].lower() == SCHEMA:
             text = text[len(SCHEMA) :]
         return super().upstream_of(cf, text)
 

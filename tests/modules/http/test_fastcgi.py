@@ -555,6 +555,24 @@ def test_cache(server: Any, backend: Any, keep: str) -> None:
     assert app.requests[-1].params["HTTP_IF_NONE_MATCH"] == '"e"'
 
 
+def test_a_stored_head_that_is_broken(server: Any, backend: Any) -> None:
+    s, app = fastcgi(
+        server,
+        backend,
+        PASS % "fastcgi_cache one; fastcgi_cache_key $uri; fastcgi_cache_valid 1h; add_header X $upstream_cache_status;",
+        http="fastcgi_cache_path %DIR%/cache keys_zone=one:1m;",
+    )
+    assert s.get("/")["X"] == "MISS"
+    (stored,) = (path for path in (s.folder / "cache").rglob("*") if path.is_file())
+    data = stored.read_bytes()
+    assert data.count(b"\1\6\0\1") == 1
+    stored.write_bytes(data.replace(b"\1\6\0\1", b"\1\6\0\2"))
+    answer = s.get("/")
+    assert (answer.status, answer.text) == (200, "hello")
+    assert "contains invalid header" in s.log()
+    assert len(app.requests) == 2
+
+
 def test_cache_needs_no_key_but_says_so(configtest: Any) -> None:
     conf = """
     events {}
