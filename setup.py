@@ -19,6 +19,7 @@ HOT = {
     "hot.dates": False,
     "hot.decimal": False,
     "hot.http1": False,
+    "hot.hpack": False,
     "hot.counters": False,
     "hot.tls": False,
     "hot.greenlets": True,

@@ -5,6 +5,7 @@ nginx: ngx_http_request_body.c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -154,9 +155,24 @@ class BodyReader:
         return BodyFailed(status)
 
 
+# HTTP/2's reader is in geng.http.v2.body, which binds it here.
+http2_reader: Callable[[Request, int, bool], BodyReader] = None  # type: ignore[assignment]
+
+
+def bind_http2(reader: Callable[[Request, int, bool], BodyReader]) -> None:
+    """What takes BodyReader's place for HTTP/2."""
+    global http2_reader
+    http2_reader = reader
+
+
+def open_reader(r: Request, limit: int, stream: bool) -> BodyReader:
+    """The reader of *r*'s body. *limit*: client_max_body_size; *stream*: parts are taken when somebody has use for them."""
+    return BodyReader(r, limit) if r.head.http_version < 2000 else http2_reader(r, limit, stream)
+
+
 def test_expect(r: Request) -> None:
     """Say `100 Continue` to a client that waits for it (ngx_http_test_expect). Raises BodyFailed."""
-    if r.expect_tested or r.http_version < 11:
+    if r.expect_tested or not 11 <= r.http_version < 20:
         return
     expect = r.head.expect
     if expect is None:
@@ -186,7 +202,7 @@ def read_body(r: Request) -> int:
         r.body = body = RequestBody()
         if r.content_length_n < 0 and not r.chunked_body:
             return OK
-        reader = BodyReader(r, loc.client_max_body_size)
+        reader = open_reader(r, loc.client_max_body_size, False)
         r.hc.reading_body = True
         _collect(r, reader, body)
     except BodyFailed as failed:
@@ -203,7 +219,8 @@ def read_body(r: Request) -> int:
 def _collect(r: Request, reader: BodyReader, body: RequestBody) -> None:
     loc = r.loc
     buffer_size = loc.client_body_buffer_size
-    in_memory = buffer_size + (buffer_size >> 2) if not r.chunked_body else buffer_size
+    plain = not r.chunked_body and r.head.http_version < 2000
+    in_memory = buffer_size + (buffer_size >> 2) if plain else buffer_size
     whole = not r.chunked_body and r.content_length_n < in_memory
     held = 0
     parts = reader.preread()
@@ -247,7 +264,7 @@ class BodyStream:
         """Raises BodyFailed."""
         self.r = r
         test_expect(r)
-        self.reader = BodyReader(r, r.loc.client_max_body_size)
+        self.reader = open_reader(r, r.loc.client_max_body_size, True)
         r.hc.reading_body = not self.reader.done
         self.pending = self.reader.preread()
         self._finish()
@@ -297,6 +314,9 @@ def discard_body(r: Request) -> int:
         if not has_body(r):
             return OK
         r.discarded = True
+        if r.head.http_version > 1999:
+            r.c.skip_body()  # type: ignore[attr-defined]
+            return OK
         reader = BodyReader(r)
         length = r.request_length
         reader.preread()

@@ -123,6 +123,7 @@ class CoreSrv(Conf, level=Level.SERVER):
         self.file = ""
         self.line = 0
         self.tls = ServerTls()
+        self.http2 = False  # the `http2` directive
         self.behind_tls = False  # some address of this server speaks TLS
 
     def __getitem__(self, cls: type[Any]) -> Any:
@@ -262,6 +263,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
     satisfy: int = directive("satisfy", HSL, enum({"all": 0, "any": 1}), default=0)
     auth_delay: int = directive("auth_delay", HSL, msec, default=0)
     internal: bool = value(False)
+    http2_chunk_size: int = value(8192)
     lingering_close: int = directive("lingering_close", HSL, enum({"off": 0, "on": 1, "always": 2}), default=1)
     lingering_time: int = directive("lingering_time", HSL, msec, default=30_000)
     lingering_timeout: int = directive("lingering_timeout", HSL, msec, default=5_000)

@@ -21,7 +21,7 @@ cdef class HttpConnection:
     cdef public bytes buffer
     cdef public long long request_start
     cdef public long busy, room
-    cdef public bint broken, pipelined, reading_body, served, timed_out, wants_proxy_protocol
+    cdef public bint broken, detects, pipelined, reading_body, served, timed_out, wants_proxy_protocol
 
     cpdef bytes take_buffer(self)
     cpdef give_back(self, bytes data)
@@ -36,7 +36,7 @@ cpdef serve(HttpConnection hc)
 cdef bint _serve_one(HttpConnection hc) except -1
 
 @cython.locals(hc=HttpConnection)
-cdef _choose_server(CRequest r, CRequestHead head)
+cpdef choose_server(CRequest r, CRequestHead head)
 
 @cython.locals(hc=HttpConnection, hot=CLinked, connection=long)
 cdef _process(CRequest r, CRequestHead head)

@@ -17,7 +17,7 @@ from greenlet import GreenletExit
 
 from geng.conf.convert import holds
 from geng.core.clock import msec
-from geng.errors import Abandoned, ConnectionClosed
+from geng.errors import Abandoned, ConnectionClosed, TimedOut
 from geng.hot.http1 import CLOSE, DONE, HOST_KNOWN, NEED_MORE, parse_request
 from geng.http import phases, tls
 from geng.http.body import finish_discard
@@ -29,6 +29,7 @@ from geng.http.subrequest import wait_for_backgrounds
 from geng.net.connection import READING, REQUESTS, WRITING
 from geng.net.hub import describe
 from geng.wire import proxy_protocol
+from geng.wire.http2 import PREFACE
 
 if TYPE_CHECKING:
     from geng.http.body import BodyReader
@@ -54,7 +55,7 @@ class HttpConnection:
     """What HTTP keeps with a client connection; `c.data`."""
 
     __slots__ = (
-        "action", "address", "broken", "buffer", "busy", "c", "default", "default_hot", "discarding",
+        "action", "address", "broken", "buffer", "busy", "c", "default", "default_hot", "detects", "discarding",
         "keepalive_hot", "keepalive_rest", "named", "options", "pipelined", "proxy_protocol", "reading_body",
         "request", "request_start", "room", "served", "srv", "ssl", "timed_out", "wants_proxy_protocol",
         "worker",
@@ -80,6 +81,7 @@ class HttpConnection:
         self.ssl: Any = None
         self.proxy_protocol: Any = None
         self.wants_proxy_protocol = address.proxy_protocol
+        self.detects = address.start_http2 is not None
         self.keepalive_rest = 0
         self.keepalive_hot: Linked = self.srv.default.hot  # of the request before
         self.served = False
@@ -253,6 +255,10 @@ def cut_off(c: Connection) -> None:
 
     Whoever waits on the connection itself is woken by its end; who waits for an upstream has to be told.
     """
+    cut = getattr(c.data, "cut_off", None)  # HTTP/2 has streams to end
+    if cut is not None:
+        cut()
+        return
     r = getattr(c.data, "request", None)
     c.close()
     u = r.current.upstream if r is not None else None
@@ -270,6 +276,8 @@ def serve(hc: HttpConnection) -> None:
     c = hc.c
     try:
         if hc.wants_proxy_protocol and not _read_proxy_protocol(hc):
+            return
+        if hc.detects and _is_http2(hc):
             return
         while _serve_one(hc):
             if not hc.buffer:
@@ -305,6 +313,28 @@ def _read_proxy_protocol(hc: HttpConnection) -> bool:
     return False
 
 
+def _is_http2(hc: HttpConnection) -> bool:
+    """Whether the first bytes are HTTP/2's preface: the connection has gone to where that is spoken, or is closed."""
+    hc.detects = False
+    if hc.ssl is not None:
+        return False
+    c = hc.c
+    while len(hc.buffer) < len(PREFACE) and PREFACE.startswith(hc.buffer):
+        try:
+            more = c.read(READ_SIZE, hc.srv.client_header_timeout)
+        except (ConnectionClosed, TimedOut):
+            more = b""
+        if not more:
+            hc.srv.default.log.info("client timed out" if c.timedout else "client closed connection", ctx=c)
+            c.close()
+            return True
+        hc.buffer += more
+    if not hc.buffer.startswith(PREFACE):
+        return False
+    c.hub.call_soon(hc.address.start_http2, c)
+    return True
+
+
 def _serve_one(hc: HttpConnection) -> bool:
     """Read a request's head and serve it; whether the connection may have another."""
     c = hc.c
@@ -327,7 +357,7 @@ def _serve_one(hc: HttpConnection) -> bool:
         r.begin(c, hc, head, hc.default_hot, hc.request_start)
         hc.request = r
         if hc.named:
-            _choose_server(r, head)
+            choose_server(r, head)
     stat.add(_WRITING, 1)
     try:
         hc.action = ""
@@ -340,7 +370,7 @@ def _serve_one(hc: HttpConnection) -> bool:
         r.main = r.current = r.upstream = r.sink = None  # type: ignore[assignment]
 
 
-def _choose_server(r: Request, head: RequestHead) -> None:
+def choose_server(r: Request, head: RequestHead) -> None:
     host = head.server or b""
     hc = r.hc
     srv = hc.address.find(host, r) if hc.ssl is None else tls.choose_server(r, host)
@@ -365,7 +395,7 @@ def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
             if rc == HOST_KNOWN:
                 hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
                 if head.server:
-                    _choose_server(r, head)
+                    choose_server(r, head)
                 head.options = r.srv.options
                 head.feed(buf)
                 continue
@@ -384,7 +414,7 @@ def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
     if r is None:
         hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
         if hc.address.names:
-            _choose_server(r, head)
+            choose_server(r, head)
     else:
         r.uri, r.args = head.uri, head.args
     return r
@@ -444,7 +474,7 @@ def _process(r: Request, head: RequestHead) -> None:
             r.keepalive = connection != _CLOSE
         r.lingering = r.content_length_n > 0 or r.chunked_body
         if hot.early_read is not None and holds(hot.early_read, r):
-            rc = _read_early(r)
+            rc = read_early(r)
             if rc != OK:
                 phases.finalize(r, rc)
                 return
@@ -460,10 +490,10 @@ def _process(r: Request, head: RequestHead) -> None:
         r.log.info("client prematurely closed connection", ctx=hc.c)
         phases.terminate(r, 499)
     except Exception as error:
-        _failed(r, error)
+        failed(r, error)
 
 
-def _read_early(r: Request) -> int:
+def read_early(r: Request) -> int:
     """client_body_early_read: the body before anything else (ngx_http_read_early_body)."""
     if phases.body_too_large(r):
         return 413
@@ -487,7 +517,7 @@ def _phase_of(head: RequestHead) -> str:
     return "reading client request headers" if head.line_done else "reading client request line"
 
 
-def _failed(r: Request, error: Exception) -> None:
+def failed(r: Request, error: Exception) -> None:
     """Something in here is wrong: the client gets a 500, the log the place."""
     r.log.alert(f"{describe(error)}", ctx=r.c)
     r.keepalive = False
@@ -508,7 +538,7 @@ def _finish(hc: HttpConnection, r: Request) -> bool:
     hot = r.hot
     loc = hot.loc
     if hot.post_action:
-        _post_action(r, loc)
+        post_action(r, loc)
         hot, loc = r.hot, r.loc
     if r.backgrounds:
         wait_for_backgrounds(r)
@@ -517,7 +547,7 @@ def _finish(hc: HttpConnection, r: Request) -> bool:
     for log in hot.log_handlers:
         log(r)
     if r.cleanups is not None:
-        _clean_up(r)
+        clean_up(r)
     if hc.broken:
         return _close(hc, loc)
     if hc.reading_body:
@@ -534,13 +564,13 @@ def _finish(hc: HttpConnection, r: Request) -> bool:
         return True
     pending = hc.buffer or c.ready
     if hot.lingering_close == 2 or (hot.lingering_close == 1 and (r.lingering or pending)):
-        _linger(hc, loc)
+        linger(hc, loc)
         return False
     c.close()
     return False
 
 
-def _clean_up(r: Request) -> None:
+def clean_up(r: Request) -> None:
     cleanups, r.cleanups = r.cleanups, None
     for cleanup in reversed(cleanups or []):
         try:
@@ -549,7 +579,7 @@ def _clean_up(r: Request) -> None:
             r.log.alert(f"{describe(error)}", ctx=r.c)
 
 
-def _post_action(r: Request, loc: CoreLoc) -> None:
+def post_action(r: Request, loc: CoreLoc) -> None:
     """Run the location of post_action after the answer (ngx_http_post_action); its output goes nowhere."""
     r.header_only = True
     r.post_action = True
@@ -594,7 +624,7 @@ def _go_idle(hc: HttpConnection) -> None:
     c.listen(_readable)
 
 
-def _linger(hc: HttpConnection, loc: CoreLoc) -> None:
+def linger(hc: HttpConnection, loc: CoreLoc) -> None:
     """Let a client that still sends get its answer: no more from here, and read for a while."""
     c = hc.c
     c.shutdown_write()

@@ -31,7 +31,7 @@ A = TypeVar("A", bound=Any)  # http's Address, or stream's
 
 
 PROXY_PROTOCOL, TLS, HTTP2 = 1, 2, 4
-PROTOCOLS = {"proxy_protocol": PROXY_PROTOCOL, "ssl": TLS}
+PROTOCOLS = {"proxy_protocol": PROXY_PROTOCOL, "ssl": TLS, "http2": HTTP2}
 
 
 #: what cannot stand beside `quic`, in the order nginx looks
@@ -55,7 +55,7 @@ class Address:
 
     __slots__ = ("bind", "default", "has_default", "hosts", "names", "parameters", "protocols", "protocols_changed",
                  "protocols_seen", "protocols_set", "regexes", "request_options", "servers", "set", "sockaddr",
-                 "text")  # fmt: skip
+                 "start_http2", "text")  # fmt: skip
 
     def __init__(self, sockaddr: Any, parameters: ListenParameters, server: CoreSrv) -> None:
         self.sockaddr = sockaddr
@@ -73,6 +73,7 @@ class Address:
         self.hosts: HostTable[CoreSrv] = HostTable()
         self.regexes: list[tuple[Regex, CoreSrv]] = []
         self.request_options: Any = None
+        self.start_http2: Any = None  # where the first bytes may be HTTP/2's: takes the connection that it begins on
 
     def __repr__(self) -> str:
         return f"<Address {self.text} {len(self.servers)} servers>"
@@ -88,6 +89,10 @@ class Address:
     @property
     def ssl(self) -> bool:
         return bool(self.protocols & TLS)
+
+    @property
+    def http2(self) -> bool:
+        return bool(self.protocols & HTTP2)
 
     def find(self, host: bytes, r: Any) -> CoreSrv | None:
         """The server that has the name *host* (lower case), None for none.   nginx: ngx_http_find_virtual_server"""
@@ -233,11 +238,11 @@ def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
         found.default_server = True
         return
     if word in PROTOCOLS:
-        found.protocols |= PROTOCOLS[word]
-        return
-    if word in ("http2", "quic"):
         if word == "http2":
             cf.warn('the "listen ... http2" directive is deprecated, use the "http2" directive instead')
+        found.protocols |= PROTOCOLS[word]
+        return
+    if word == "quic":
         cf.cannot(f'the "{word}" parameter of "listen"')
         return
     if name == "accept_filter" and equals:

@@ -6,6 +6,7 @@ The head waits for the first bytes of the body, so that a small answer is one sy
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import pread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,17 @@ def server_and_date(hot: Linked) -> bytes:
     return hot.dated
 
 
+# HTTP/2's are in geng.http.v2.output, which binds them here.
+http2_output: Callable[[Request], Writer] = None  # type: ignore[assignment]
+http2_early_hints: Callable[[Request, list[tuple[bytes, bytes]]], None] = None  # type: ignore[assignment]
+
+
+def bind_http2(output: Callable[[Request], Writer], hints: Callable[[Request, list[tuple[bytes, bytes]]], None]) -> None:
+    """What takes the place of output() and early_hints() for HTTP/2."""
+    global http2_output, http2_early_hints
+    http2_output, http2_early_hints = output, hints
+
+
 def output(r: Request) -> Writer:
     """The last filter: decide on the coding and the connection, write the head, give the writer for the body."""
     r.header_sent = True
@@ -55,6 +67,8 @@ def output(r: Request) -> Writer:
     hot = r.hot
     status = out.status
     version = r.head.http_version
+    if version > 1999:
+        return http2_output(r)
     if version == 9 or out.headless:
         return Output(r, b"")
     method = r.method_id
@@ -421,6 +435,9 @@ def early_hints(r: Request, lines: list[tuple[bytes, bytes]]) -> None:
     if r.main is not r or r.head.http_version < 1001 or not lines or r.header_sent or r.post_action:
         return
     if r.loc.early_hints is None or not holds(r.loc.early_hints, r):
+        return
+    if r.head.http_version > 1999:
+        http2_early_hints(r, lines)
         return
     parts = [b"HTTP/1.1 103 Early Hints\r\n", *(b"%s: %s\r\n" % line for line in lines), b"\r\n"]
     Output(r, b"".join(parts)).end()

@@ -385,7 +385,7 @@ class Connection(Link):
             self.hub.call_soon(greenlet.throw, ConnectionClosed(ECONNABORTED, call))
 
 
-def _expired(c: Connection) -> None:
+def expired(c: Connection) -> None:
     """The deadline of a connection has passed."""
     waiter = c._waiter
     if waiter is not None:
@@ -452,7 +452,7 @@ class ConnectionPool:
             reader, timer = self._spare.pop()
             reader.fd = fd
         else:
-            reader, timer = self.hub.loop.io(fd, READ), Timer(_expired)
+            reader, timer = self.hub.loop.io(fd, READ), Timer(expired)
         c = (kind or Connection)(self, fd, number, reader, timer)
         c.ssl = None
         timer.arg = c
@@ -493,5 +493,5 @@ class ConnectionPool:
 
 
 #: The timer of closed connections: a deadline stored there means nothing, and it is never armed.
-_CLOSED = Timer(_expired)
+_CLOSED = Timer(expired)
 _CLOSED.due = -NEVER

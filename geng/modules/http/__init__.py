@@ -61,6 +61,7 @@ from geng.modules.http import (
     upstream_zone,
     userid,
     uwsgi,
+    v2,
     xslt,
 )
 
@@ -100,6 +101,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     referer.module,
     rewrite.module,
     ssl.module,
+    v2.module,
     # -- handlers that talk to backends
     proxy.module,
     fastcgi.module,
