@@ -42,14 +42,11 @@ def options_for(srv: CoreSrv, several: bool) -> RequestOptions:
     )
 
 
-_options: dict[CoreSrv, RequestOptions] = {}  # of the servers of this worker
-
-
 def _options_of(srv: CoreSrv, several: bool) -> RequestOptions:
-    found = _options.get(srv)
-    if found is None:
-        found = _options[srv] = options_for(srv, several)
-    return found
+    made = srv.http2_options
+    if made is None:
+        made = srv.http2_options = options_for(srv, False), options_for(srv, True)
+    return made[several]
 
 
 def _open(stream: Stream) -> HttpConnection:

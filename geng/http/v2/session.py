@@ -141,13 +141,13 @@ class Session:
             self.wake_stirred()
         finally:
             self.reading = False
-        if not self.over:
+        if not (self.over or self.broken):
             self.flush()
             self.settle()
 
     def read(self, c: Connection) -> None:
         size = min(FIRST_READ, self.recv_size)
-        while not self.over:
+        while not (self.over or self.broken):
             try:
                 data = c.recv(size)
             except ConnectionClosed as error:
@@ -224,6 +224,8 @@ class Session:
             self.log.info("http2 flood detected", ctx=self.c)
             self.broken = True
             self.control.clear()
+            self.data.clear()
+            self.pending = sum(map(len, self.partial))
             self.hub.call_soon(self.cut)
 
     def queue_data(self, frame: bytes, stream: Stream | None) -> None:

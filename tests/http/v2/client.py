@@ -162,6 +162,13 @@ class Client:
             assert self.frame() is not None, f"the connection ended inside stream {sid}"
         return answer
 
+    def body(self, sid: int, size: int) -> Answer:
+        """Stream *sid*, once *size* bytes of its body are here."""
+        answer = self.answers.setdefault(sid, Answer())
+        while len(answer.body) < size:
+            assert self.frame() is not None, f"the connection ended inside stream {sid}"
+        return answer
+
     def until(self, kind: int, ack: bool = False) -> Frame:
         """The next frame of this kind."""
         while True:
