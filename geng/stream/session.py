@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from geng.core.log import LEVEL_OF
+from geng.core.log import DEBUG, DEBUG_STREAM, INFO
 from geng.errors import ConnectionClosed
 from geng.net import sockaddr as sa
 from geng.net.hub import describe
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 PROXY_HEADER = 4096  # longer than any
 ETIMEDOUT = 110
-INFO = LEVEL_OF["info"]
 
 #: The phases that are walked; then comes the content's handler.
 WALKED = tuple(phase for phase in Phase if phase < Phase.CONTENT)
@@ -146,6 +145,7 @@ class Session:
         for phase in WALKED:
             for handler in self.server.handlers[phase]:
                 rc = handler(self)
+                self.debug(f"{phase.name.lower().replace('_', '-')} phase: {rc}")
                 if rc == DECLINED:
                     continue
                 if rc == OK:
@@ -153,6 +153,7 @@ class Session:
                 return INTERNAL_SERVER_ERROR if rc == ERROR else rc
         self.action = ""
         server = self.server
+        self.debug("content phase")
         if server.tcp_nodelay and self.tcp:
             self.c.set_nodelay()
         if server.handler is None:
@@ -181,10 +182,17 @@ class Session:
         self.action = "initializing session"
         return 0
 
+    def debug(self, message: str) -> None:
+        """A line for `error_log … debug`."""
+        log = self.log
+        if log.level >= DEBUG:
+            log.debug(message, kind=DEBUG_STREAM, ctx=self.c)
+
     def finalize(self, status: int) -> None:
         """The end: it is logged, and the connection closed."""
         if self.ended:
             return
+        self.debug(f"finalize stream session: {status}")
         self.ended = True
         self.status = status
         c = self.c

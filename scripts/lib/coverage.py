@@ -13,9 +13,12 @@ def supported() -> set[tuple[str, int]]:
     from geng.conf.directive import Conf
     from geng.modules import main_confs
     from geng.modules.http import HTTP_MODULES
+    from geng.modules.stream import STREAM_MODULES, registry
 
     confs: list[type[Conf]] = [*main_confs(), *(conf for module in HTTP_MODULES for conf in module.confs)]
     found = {(command.name, command.contexts) for conf in confs for command in conf.commands.values()}
+    commands = (row for rows in registry(STREAM_MODULES).values() for row in rows)
+    found |= {(command.name, command.contexts) for conf, command in commands if not conf.foreign}
     return found | {("include", -1)}
 
 
