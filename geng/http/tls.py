@@ -22,12 +22,14 @@ from geng.tls.certificates import use_certificate
 from geng.tls.errors import TlsBroken
 from geng.tls.loading import CannotLoad
 from geng.tls.servername import SERVER_NAME_FATAL, SERVER_NAME_OK
+from geng.tls.validation import why_revoked
 from geng.wire import proxy_protocol
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreSrv
     from geng.http.connection import HttpConnection
     from geng.net.tls import Tls
+    from geng.tls.context import Context
 
 PROXY_HEADER = 4096  # longer than any
 
@@ -113,7 +115,12 @@ def _proceed(c: Any) -> None:
         return
     _report(c)
     if rc == DONE:
-        _ready(c)
+        context = c.data.srv.tls.context
+        if context.ocsp is not None and not c.ssl.verify_result()[0]:
+            Connection.listen(c, None)
+            c.hub.spawn(_validate, c, context)
+        else:
+            _ready(c)
         return
     c.ready = False
     if rc == WANTS_READ:
@@ -134,6 +141,16 @@ def _proceed_when_writable(c: Any) -> None:
         return
     hc.srv.default.log.info("client timed out", err=110, ctx=c)
     c.close()
+
+
+def _validate(c: TlsConnection, context: Context) -> None:
+    """Ask OCSP about the client's certificate before its first request; in a greenlet."""
+    tls = c.ssl
+    hc: HttpConnection = c.data
+    revoked = why_revoked(tls, context, hc.worker, hc.srv.default.log, hc.srv.client_header_timeout)
+    if not c.closed:
+        tls.revoked = revoked
+        c.hub.call_soon(_ready, c)
 
 
 def _report(c: Any) -> None:
@@ -286,6 +303,8 @@ def _check_certificate(r: Request, tls: Tls, verify: int) -> int:
     elif verify == VERIFY_ON and not tls.has_peer_certificate():
         message = "client sent no required SSL certificate"
         status = 496
+    elif tls.revoked:
+        message = f"client SSL certificate verify error: {tls.revoked}"
     if not message:
         return DECLINED
     r.log.info(message, ctx=r.hc.doing("reading client request headers"))

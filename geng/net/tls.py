@@ -46,14 +46,14 @@ class Tls:
 
     context: of the address (sessions belong to it, whatever server SNI chooses); buffer_size: of the records sent;
     servername, regex: what SNI chose by; rejected, accepted: what was said to SNI;
-    misdirected: the request names another server than SNI did; ocsp: the validation of the client's
+    misdirected: the request names another server than SNI did; revoked: what OCSP has against the client's
     certificate; on_session(session): one for the next time has come, and is the callee's; data: the protocol's own.
     """
 
     __slots__ = (
         "accepted", "blocked", "buffer_size", "connection", "context", "credit", "data", "early", "early_byte",
-        "handshaked", "library", "misdirected", "no_send_shutdown", "ocsp", "on_session",
-        "pointer", "regex", "rejected", "servername",
+        "handshaked", "library", "misdirected", "no_send_shutdown", "on_session",
+        "pointer", "regex", "rejected", "revoked", "servername",
         "session_start", "session_timeout", "unclean", "wants_read", "wants_write",
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ class Tls:
         self.regex: Any = None
         self.early = context.early_data and not client
         self.early_byte = b""
-        self.ocsp: Any = None
+        self.revoked = ""  # what OCSP says against the client's certificate
         self.on_session: Callable[[int], None] | None = None
         self.data: Any = None
         self.blocked: tuple[Any, int, int] | None = None  # the record that the socket did not take: data, offset, length

@@ -74,7 +74,11 @@ def read_session_cache(cf: Cf, tag: str) -> SessionCache:
 def read_ocsp_cache(cf: Cf, tag: str) -> Zone | None:
     """`off` or `shared:name:size`"""
     word = cf.args[0]
-    return None if word == "off" else _shared(cf, word, "OCSP cache", tag)
+    if word == "off":
+        return None
+    zone = _shared(cf, word, "OCSP cache", tag)
+    zone.init = map_zone
+    return zone
 
 
 def runtime_cache(cf: Cf, most: int = 0, valid: int = 60, inactive: int = 10) -> RuntimeCache:

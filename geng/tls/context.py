@@ -11,11 +11,15 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geng.tls import loading
 from geng.tls.errors import config_error
 from geng.tls.openssl import address, callback, library, states
+
+if TYPE_CHECKING:
+    from geng.tls.ocsp import ClientStatus
+    from geng.tls.stapling import Staple
 
 SSLV2, SSLV3, TLSV1, TLSV1_1, TLSV1_2, TLSV1_3 = (1 << n for n in range(1, 7))
 PROTOCOLS = {
@@ -100,7 +104,8 @@ class Context:
         self.session_timeout = 300  # s
         self.ticket_keys: Any = None
         self.client_sessions: dict[Any, int] = {}  # with whom: the last session, as a client
-        self.ocsp: Any = None
+        self.ocsp: ClientStatus | None = None  # how the status of a client's certificate is asked for
+        self.staples: dict[int, Staple] = {}  # by the certificate's address
         self.on_name: Callable[[Any, bytes | None], int] | None = None  # see geng.tls.servername
         self.on_protocol: Callable[[Any, list[bytes]], bytes | None] | None = None
         options = OP_DONT_INSERT_EMPTY_FRAGMENTS | OP_NO_COMPRESSION | OP_NO_ANTI_REPLAY | OP_IGNORE_UNEXPECTED_EOF

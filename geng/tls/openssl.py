@@ -22,6 +22,7 @@ OpenSSL_version s i                       OpenSSL_version_num L
 ERR_clear_error v                         ERR_peek_error L
 ERR_peek_last_error L                     ERR_get_error_all L ppppp
 ERR_error_string_n v Lpz                  CRYPTO_free v psi
+CRYPTO_malloc p zsi                       SSL_get_SSL_CTX p p
 RAND_bytes i pi
 
 TLS_method p                              SSL_CTX_new p p
@@ -109,6 +110,8 @@ X509_email_free v p                       X509_STORE_add_cert i pp
 X509_STORE_add_crl i pp                   X509_STORE_set_flags i pL
 X509_STORE_CTX_new p                      X509_STORE_CTX_init i pppp
 X509_STORE_CTX_free v p                   X509_STORE_CTX_get1_issuer i ppp
+X509_verify_cert i p                      X509_STORE_CTX_get1_chain p p
+X509_chain_up_ref p p                     OPENSSL_sk_pop_free v pp
 i2a_ASN1_INTEGER i pp                     ASN1_TIME_print i pp
 
 OPENSSL_sk_new_null p                     OPENSSL_sk_num i p
@@ -132,6 +135,7 @@ OCSP_response_status i p                  OCSP_response_status_str s l
 OCSP_response_get1_basic p p              OCSP_BASICRESP_free v p
 OCSP_basic_verify i pppL                  OCSP_resp_find_status i ppppppp
 OCSP_check_validity i ppll                OCSP_cert_status_str s l
+i2d_OCSP_CERTID i pp                      i2d_OCSP_RESPONSE i pp
 """
 
 TYPES: dict[str, Any] = {

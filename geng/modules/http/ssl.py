@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import bitmask, enum, flag, keyval, num, sec, size, string
+from geng.conf.convert import bitmask, enum, flag, keyval, num, sec, size, string, with_cf
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import HTTP, SRV
 from geng.core.zone import Zone
@@ -18,8 +18,9 @@ from geng.http.module import Module
 from geng.http.script import compile_value, count_variables
 from geng.http.servertls import ServerTls
 from geng.modules.http.ssl_variables import VARIABLES
+from geng.modules.http.upstream import resolver_of
 from geng.net import tls as net
-from geng.tls import sessions
+from geng.tls import ocsp, sessions
 from geng.tls.certificates import ask_for_certificate
 from geng.tls.conf import (
     NO_BUILTIN,
@@ -29,6 +30,7 @@ from geng.tls.conf import (
     load_ticket_key,
     need_library,
     password_file,
+    read_ocsp_cache,
     read_session_cache,
     runtime_cache,
 )
@@ -45,6 +47,8 @@ from geng.tls.context import (
 )
 from geng.tls.loading import Objects, RuntimeCache
 from geng.tls.servername import listen_to_clients
+from geng.tls.stapling import Staple, staple
+from geng.upstream.address import BadAddress, parse_url
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -76,6 +80,12 @@ class Choosers:
     certificate: Callable[[Any], bool]
 
 
+@with_cf
+def ocsp_cache(cf: Cf, word: str) -> Zone | None:
+    """`off | shared:name:size`"""
+    return read_ocsp_cache(cf, "http_ssl_ocsp")
+
+
 class SslConf(Conf, level=Level.SERVER):
     """What one server says about TLS. Times in seconds, sizes in bytes."""
 
@@ -102,6 +112,13 @@ class SslConf(Conf, level=Level.SERVER):
     conf_commands: list[tuple[str, str]] | None = directive("ssl_conf_command", HS, keyval, default=None, repeat=True)
     reject_handshake: bool = directive("ssl_reject_handshake", HS, flag, default=False)
 
+    ocsp: int = directive("ssl_ocsp", HS, enum({"off": 0, "on": 1, "leaf": ocsp.LEAF}), default=0)
+    ocsp_responder: str = directive("ssl_ocsp_responder", HS, string, default="")
+    ocsp_zone: Zone | None = directive("ssl_ocsp_cache", HS, ocsp_cache, default=None)
+    stapling: bool = directive("ssl_stapling", HS, flag, default=False)
+    stapling_file: str = directive("ssl_stapling_file", HS, string, default="")
+    stapling_responder: str = directive("ssl_stapling_responder", HS, string, default="")
+    stapling_verify: bool = directive("ssl_stapling_verify", HS, flag, default=False)
     session_ticket_keys: list[str] | None = directive("ssl_session_ticket_key", HS, string, default=None, repeat=True)
     session_builtin: int = value(NONE)
     session_zone: Zone | None = value(None)
@@ -140,11 +157,14 @@ class SslConf(Conf, level=Level.SERVER):
         self._certificates(cf, made, context, choose)
         context.buffer_size = self.buffer_size
         self._verify(cf, context)
+        self._ocsp(cf, context)
         context.set_dhparam(cf.path(self.dhparam, conf_prefix=True) if self.dhparam else "")
         if self.ech_files:
             cf.log("warn", '"ssl_ech_file" is not supported on this platform, ignored')
         context.set_curves(self.ecdh_curve)
         self._sessions(cf, context)
+        if self.stapling:
+            self._staple(cf, context)
         if self.early_data:
             context.enable_early_data()
         if self.conf_commands:
@@ -175,6 +195,44 @@ class SslConf(Conf, level=Level.SERVER):
         context.add_trusted(objects(cf), self.trusted_certificate, self.verify_depth)
         context.add_crl(objects(cf), self.crl)
 
+    def _ocsp(self, cf: Cf, context: Context) -> None:
+        """nginx: ngx_ssl_ocsp"""
+        if not self.ocsp:
+            return
+        if self.verify == tls.VERIFY_OPTIONAL_NO_CA:
+            raise ConfigError('"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"')
+        responder = None
+        if self.ocsp_responder:
+            text = self.ocsp_responder
+            try:
+                responder = read_responder(cf, text)
+            except BadAddress as bad:
+                raise ConfigError(f'{bad} in OCSP responder "{bare(text)}" in "ssl_ocsp_responder"') from None
+        context.ocsp = ocsp.ClientStatus(self.ocsp, responder, self.ocsp_zone)
+
+    def _staple(self, cf: Cf, context: Context) -> None:
+        """nginx: ngx_ssl_stapling_certificate"""
+        if self.certificate_compression:
+            raise ConfigError('"ssl_stapling" is incompatible with "ssl_certificate_compression"')
+
+        def warn(message: str) -> None:
+            cf.log("warn", message)
+
+        def find(made: Staple) -> ocsp.Responder | None:
+            name = made.certificate.name
+            text = self.stapling_responder or ocsp.responder_of(made.certificate.chain[0])
+            if not text:
+                warn(f'"ssl_stapling" ignored, no OCSP responder URL in the certificate "{name}"')
+                return None
+            try:
+                return read_responder(cf, text)
+            except BadAddress as bad:
+                warn(f'"ssl_stapling" ignored, {bad} in OCSP responder "{bare(text)}" in the certificate "{name}"')
+                return None
+
+        file = cf.path(self.stapling_file, conf_prefix=True) if self.stapling_file else ""
+        staple(context, file, self.stapling_verify, find, warn)
+
     def _sessions(self, cf: Cf, context: Context) -> None:
         context.set_session_timeout(self.session_timeout)
         context.set_session_context(self.session_context, self.certificates or ())
@@ -194,8 +252,36 @@ class SslConf(Conf, level=Level.SERVER):
         sessions.use_ticket_keys(context, [load_ticket_key(cf, name) for name in self.session_ticket_keys or ()])
 
 
+def bare(text: str) -> str:
+    """A responder's URL as complaints show it: without what it begins with, if that is right."""
+    return text[7:] if text[:7].lower() == "http://" else text
+
+
+def read_responder(cf: Cf, text: str) -> ocsp.Responder:
+    """The responder that a URL names; raises BadAddress."""
+    if text[:7].lower() != "http://" or len(text) == 7:
+        raise BadAddress("invalid URL prefix")
+    return ocsp.responder_at(parse_url(text[7:], 80, uri_part=True, resolve=resolver_of(cf)))
+
+
+def finish(cf: Cf) -> None:
+    """Tell responders who resolves their names, then look at the addresses.   nginx: ngx_http_ssl_init"""
+    for srv in cf.scope.main.servers:
+        context = srv.tls.context
+        if context is None:
+            continue
+        resolver, timeout = srv.default.resolver, srv.default.resolver_timeout
+        found = [made.responder for made in context.staples.values() if made.responder is not None]
+        if context.ocsp is not None:
+            context.ocsp.resolver, context.ocsp.resolver_timeout = resolver, timeout
+            found += [context.ocsp.responder] if context.ocsp.responder is not None else []
+        for responder in found:
+            responder.resolver, responder.resolver_timeout = resolver, timeout
+    check_listens(cf)
+
+
 def check_listens(cf: Cf) -> None:
-    """Each address with `ssl` must have certificates.   nginx: ngx_http_ssl_init"""
+    """Each address with `ssl` must have certificates."""
     for address in cf.scope.main.ports.all():
         if not address.ssl or address.default.tls.certificates:
             continue
@@ -206,4 +292,4 @@ def check_listens(cf: Cf) -> None:
             raise ConfigError(f'no "ssl_certificate" is defined for the "listen ... ssl" directive in {srv.file}:{srv.line}')
 
 
-module = Module(name="http_ssl", confs=(SslConf,), variables=VARIABLES, postconfiguration=check_listens)
+module = Module(name="http_ssl", confs=(SslConf,), variables=VARIABLES, postconfiguration=finish)

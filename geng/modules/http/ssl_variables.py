@@ -30,7 +30,9 @@ def client_verify(ssl: Any) -> bytes:
     if not ssl.has_peer_certificate():
         return b"NONE"
     result, text = ssl.verify_result()
-    return b"FAILED:" + text.encode() if result else b"SUCCESS"
+    if not result:
+        text = ssl.revoked
+    return b"FAILED:" + text.encode() if text else b"SUCCESS"
 
 
 VARIABLES = (
