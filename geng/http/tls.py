@@ -115,7 +115,7 @@ def _proceed(c: Any) -> None:
         return
     _report(c)
     if rc == DONE:
-        context = c.data.srv.tls.context
+        context = c.data.srv.tls.context or c.ssl.context
         if context.ocsp is not None and not c.ssl.verify_result()[0]:
             Connection.listen(c, None)
             c.hub.spawn(_validate, c, context)
