@@ -9,11 +9,15 @@ ctypedef int (*error_function)(void* ssl, int rc) noexcept
 ctypedef int (*pending_function)(void* ssl) noexcept
 ctypedef void (*clear_function)() noexcept
 
-cdef read_function c_read
-cdef write_function c_write
-cdef error_function c_error
-cdef pending_function c_pending
-cdef clear_function c_clear
+# what load() has found
+cdef struct Functions:
+    read_function read
+    write_function write
+    error_function error
+    pending_function pending
+    clear_function clear
+
+cdef Functions c[1]
 cdef char room[65536]
 
 cdef bint PLAIN
@@ -21,42 +25,41 @@ cdef Py_ssize_t _ROOM
 cdef long _errno
 
 cdef inline take_functions(size_t read, size_t write, size_t error, size_t pending, size_t clear):
-    global c_read, c_write, c_error, c_pending, c_clear
-    c_read = <read_function> read
-    c_write = <write_function> write
-    c_error = <error_function> error
-    c_pending = <pending_function> pending
-    c_clear = <clear_function> clear
+    c[0].read = <read_function> read
+    c[0].write = <write_function> write
+    c[0].error = <error_function> error
+    c[0].pending = <pending_function> pending
+    c[0].clear = <clear_function> clear
 
 cdef inline int ssl_read(size_t ssl, char* buffer, Py_ssize_t n) noexcept:
-    return c_read(<void*> ssl, buffer, <int> n)
+    return c[0].read(<void*> ssl, buffer, <int> n)
 
 cdef inline int get_error(size_t ssl, int rc) noexcept:
-    return c_error(<void*> ssl, rc)
+    return c[0].error(<void*> ssl, rc)
 
 cdef inline int has_pending(size_t ssl) noexcept:
-    return c_pending(<void*> ssl)
+    return c[0].pending(<void*> ssl)
 
 cdef inline void clear_errors() noexcept:
-    c_clear()
+    c[0].clear()
 
 cdef inline long failed(size_t ssl, int rc) noexcept:
     global _errno
     _errno = errno
-    return -c_error(<void*> ssl, rc)
+    return -c[0].error(<void*> ssl, rc)
 
 cdef inline long fill(size_t ssl, object view) except? -99:
     cdef Py_buffer buffer
     cdef Py_ssize_t total = 0
     cdef int got = 1
     PyObject_GetBuffer(view, &buffer, PyBUF_WRITABLE)
-    c_clear()
+    c[0].clear()
     while total < buffer.len:
-        got = c_read(<void*> ssl, <char*> buffer.buf + total, <int> min(buffer.len - total, 1 << 30))
+        got = c[0].read(<void*> ssl, <char*> buffer.buf + total, <int> min(buffer.len - total, 1 << 30))
         if got <= 0:
             break
         total += got
-        if not c_pending(<void*> ssl):
+        if not c[0].pending(<void*> ssl):
             break
     PyBuffer_Release(&buffer)
     return total if total else failed(ssl, got)
@@ -65,8 +68,8 @@ cdef inline long transmit(size_t ssl, object data, Py_ssize_t offset, Py_ssize_t
     cdef Py_buffer buffer
     cdef int sent
     PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
-    c_clear()
-    sent = c_write(<void*> ssl, <char*> buffer.buf + offset, <int> n)
+    c[0].clear()
+    sent = c[0].write(<void*> ssl, <char*> buffer.buf + offset, <int> n)
     PyBuffer_Release(&buffer)
     return sent if sent > 0 else failed(ssl, sent)
 
