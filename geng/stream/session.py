@@ -76,6 +76,10 @@ class Session:
         return self.server.log
 
     @property
+    def worker(self) -> Any:
+        return self.server.main.worker
+
+    @property
     def udp(self) -> bool:
         return self.address.udp
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import bitmask, enum, flag, keyval, num, sec, size, string, with_cf
+from geng.conf.convert import bitmask, enum, flag, keyval, num, sec, size, string
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import HTTP, SRV
 from geng.core.zone import Zone
-from geng.errors import ConfigError
+from geng.errors import ConfigError, Refused
 from geng.http import tls
 from geng.http.conf import CoreSrv
 from geng.http.module import Module
@@ -80,12 +80,6 @@ class Choosers:
     certificate: Callable[[Any], bool]
 
 
-@with_cf
-def ocsp_cache(cf: Cf, word: str) -> Zone | None:
-    """`off | shared:name:size`"""
-    return read_ocsp_cache(cf, "http_ssl_ocsp")
-
-
 class SslConf(Conf, level=Level.SERVER):
     """What one server says about TLS. Times in seconds, sizes in bytes."""
 
@@ -114,7 +108,7 @@ class SslConf(Conf, level=Level.SERVER):
 
     ocsp: int = directive("ssl_ocsp", HS, enum({"off": 0, "on": 1, "leaf": ocsp.LEAF}), default=0)
     ocsp_responder: str = directive("ssl_ocsp_responder", HS, string, default="")
-    ocsp_zone: Zone | None = directive("ssl_ocsp_cache", HS, ocsp_cache, default=None)
+    ocsp_zone: Zone | None = value(None)
     stapling: bool = directive("ssl_stapling", HS, flag, default=False)
     stapling_file: str = directive("ssl_stapling_file", HS, string, default="")
     stapling_responder: str = directive("ssl_stapling_responder", HS, string, default="")
@@ -122,6 +116,13 @@ class SslConf(Conf, level=Level.SERVER):
     session_ticket_keys: list[str] | None = directive("ssl_session_ticket_key", HS, string, default=None, repeat=True)
     session_builtin: int = value(NONE)
     session_zone: Zone | None = value(None)
+
+    @command("ssl_ocsp_cache", HS)
+    def set_ocsp_cache(self, cf: Cf) -> None:
+        """`ssl_ocsp_cache off | shared:name:size`"""
+        if self.ocsp_zone is not UNSET:
+            raise Refused("is duplicate")
+        self.ocsp_zone = read_ocsp_cache(cf, f"{self.tag}_ocsp")
 
     @command("ssl_session_cache", HS)
     def set_session_cache(self, cf: Cf) -> None:
@@ -264,19 +265,23 @@ def read_responder(cf: Cf, text: str) -> ocsp.Responder:
     return ocsp.responder_at(parse_url(text[7:], 80, uri_part=True, resolve=resolver_of(cf)))
 
 
-def finish(cf: Cf) -> None:
-    """Tell responders who resolves their names, then look at the addresses.   nginx: ngx_http_ssl_init"""
-    for srv in cf.scope.main.servers:
-        context = srv.tls.context
-        if context is None:
-            continue
-        resolver, timeout = srv.default.resolver, srv.default.resolver_timeout
-        found = [made.responder for made in context.staples.values() if made.responder is not None]
-        if context.ocsp is not None:
-            context.ocsp.resolver, context.ocsp.resolver_timeout = resolver, timeout
-            found += [context.ocsp.responder] if context.ocsp.responder is not None else []
-        for responder in found:
+def give_resolver(context: Context | None, resolver: Any, timeout: int) -> None:
+    """Tell the responders of one server who resolves their names."""
+    if context is None:
+        return
+    found = [made.responder for made in context.staples.values()]
+    if context.ocsp is not None:
+        context.ocsp.resolver, context.ocsp.resolver_timeout = resolver, timeout
+        found.append(context.ocsp.responder)
+    for responder in found:
+        if responder is not None:
             responder.resolver, responder.resolver_timeout = resolver, timeout
+
+
+def finish(cf: Cf) -> None:
+    """nginx: ngx_http_ssl_init"""
+    for srv in cf.scope.main.servers:
+        give_resolver(srv.tls.context, srv.default.resolver, srv.default.resolver_timeout)
     check_listens(cf)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from geng.conf.compiler import Registry
 from geng.conf.directive import Level
 from geng.modules.foreign.borrowed import registry_of
-from geng.modules.foreign.stream import balancers, geoip, ocsp
+from geng.modules.foreign.stream import balancers, geoip
 from geng.modules.http.geo import GeoConf
 from geng.modules.http.map import MapConf
 from geng.modules.http.split_clients import SplitClientsConf
@@ -77,7 +77,6 @@ OWN: tuple[Module, ...] = (
 STREAM_MODULES: tuple[Module, ...] = (
     *OWN[:4],
     *OWN[4:5],
-    ocsp.module,
     geoip.module,
     *OWN[5:16],
     balancers.module,

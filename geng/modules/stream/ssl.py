@@ -11,7 +11,7 @@ from geng.errors import ConfigError, ConnectionClosed, Refused, TimedOut
 from geng.hot.uri import validate_host
 from geng.http.servertls import ServerTls
 from geng.http.tls import OPTIONAL_ERRORS, VERIFY_ON, VERIFY_OPTIONAL_NO_CA
-from geng.modules.http.ssl import Choosers, SslConf
+from geng.modules.http.ssl import Choosers, SslConf, give_resolver
 from geng.modules.http.ssl_variables import VARIABLES
 from geng.net.tls import connect_tls, secure, take_raised
 from geng.stream.conf import StreamMain, StreamServer
@@ -20,6 +20,7 @@ from geng.tls import sessions
 from geng.tls.certificates import use_certificate
 from geng.tls.loading import CannotLoad
 from geng.tls.servername import SERVER_NAME_FATAL, SERVER_NAME_OK
+from geng.tls.validation import why_revoked
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -126,6 +127,9 @@ def _handshake(s: Session, timeout: int) -> bool:
     finally:
         for raised in take_raised():
             c.hub.report(raised)
+    context = s.server.tls.context or context
+    if context.ocsp is not None and not made.ssl.verify_result()[0]:
+        made.ssl.revoked = why_revoked(made.ssl, context, s.worker, s.log, timeout)
     return True
 
 
@@ -136,6 +140,8 @@ def _check_certificate(s: Session, tls: Tls, verify: int) -> int:
         message = f"client SSL certificate verify error: ({result}:{text})"
     elif verify == VERIFY_ON and not tls.has_peer_certificate():
         message = "client sent no required SSL certificate"
+    elif tls.revoked:
+        message = f"client SSL certificate verify error: {tls.revoked}"
     if not message:
         return OK
     s.log.info(message, ctx=s.c)
@@ -143,8 +149,10 @@ def _check_certificate(s: Session, tls: Tls, verify: int) -> int:
     return ERROR
 
 
-def check_listens(cf: Cf) -> None:
-    """Each address with `ssl` must have certificates.   nginx: ngx_stream_ssl_init"""
+def finish(cf: Cf) -> None:
+    """Resolvers for responders; and each address with `ssl` must have certificates.   nginx: ngx_stream_ssl_init"""
+    for server in cf[StreamMain].servers:
+        give_resolver(server.tls.context, server.resolver, server.resolver_timeout)
     for address in cf[StreamMain].addresses:
         if not address.ssl or address.default.tls.certificates:
             continue
@@ -164,5 +172,5 @@ module = Module(
     confs=(StreamSslConf,),
     variables=tuple(variable for variable in VARIABLES if variable.name not in NOT_HERE),
     handlers={Phase.SSL: link},
-    postconfiguration=check_listens,
+    postconfiguration=finish,
 )

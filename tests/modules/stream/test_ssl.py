@@ -193,7 +193,6 @@ def test_preread_in_pieces(server: Any, ca: Authority) -> None:
          'no "proxy_ssl_certificate_key" is defined for certificate "x"'),
         ("proxy_ssl on; proxy_ssl_verify on; server { listen %PORT%; proxy_pass 127.0.0.1:1; }",
          "no proxy_ssl_trusted_certificate for proxy_ssl_verify"),
-        ("ssl_stapling on; server { listen %PORT%; return x; }", '"ssl_stapling" directive is not supported by geng yet'),
     ],
 )  # fmt: skip
 def test_refused(configtest: Any, body: str, message: str) -> None:
