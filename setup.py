@@ -71,6 +71,10 @@ REQUIRE = os.environ.get("GENG_REQUIRE_COMPILED") == "1"
 class BuildHot(build_ext):
     """Says in one line what was not compiled and why; each module also runs as it is."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
     def build_extension(self, ext: Extension) -> None:
         try:
             # not setuptools' own way out for optional extensions, which hides the reason

@@ -15,10 +15,14 @@ from . import processes, program
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now. Tests that run side by side (pytest-xdist) never get the same one."""
+    own, all_ = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if (port >> 1) % int(all_) == int(own.removeprefix("gw")):  # the kernel gives out odd ones
+            return port
 
 
 def wait_until(check: Callable[[], bool], what: str, seconds: float = 10) -> None:

@@ -80,10 +80,9 @@ class Background(Server):
         return self
 
     def stop(self) -> None:
-        """TERM to all that are left; then none may be."""
-        for name in ("nginx.pid", "nginx.pid.oldbin"):
-            pid = self.written(name)
-            if pid and alive(pid):
+        """TERM to all that are left; then none may be. The last one's pid file changes its name when the first ends."""
+        for pid in {self.written(name) for name in ("nginx.pid", "nginx.pid.oldbin")} - {0}:
+            if alive(pid):
                 os.kill(pid, signal.SIGTERM)
                 wait_until(lambda pid=pid: not alive(pid), f"the end of {pid}")  # type: ignore[misc]
 
