@@ -158,7 +158,7 @@ def start(options: Options, cycle: Cycle, log: Log) -> int:
     from geng.process.cycle import INHERITED
 
     core = cycle.core
-    _introduce(cycle.log)
+    _introduce(cycle.log, core.server_product)
     inherited = INHERITED in os.environ
     try:
         if core.daemon and not inherited:
@@ -180,13 +180,11 @@ def start(options: Options, cycle: Cycle, log: Log) -> int:
     return single.run(cycle)
 
 
-def _introduce(log: Log) -> None:
+def _introduce(log: Log, product: str) -> None:
     """Who runs where.   nginx: ngx_os_status"""
-    from geng import __version__
-
     system = os.uname()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    log.notice(f"geng/{__version__}")
+    log.notice(product)
     log.notice(f"built by Python {sys.version.split()[0]}")
     log.notice(f"OS: {system.sysname} {system.release}")
     log.notice(f"getrlimit(RLIMIT_NOFILE): {limits[0]}:{limits[1]}")

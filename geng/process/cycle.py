@@ -30,6 +30,7 @@ from geng.modules.events import EventsBlock, EventsConf
 from geng.modules.threads import ThreadPools
 from geng.net import sockaddr as sa
 from geng.net.listen import BindFailed, Listening
+from geng.stream import debug as stream_debug
 from geng.tls.loading import Objects
 from geng.upstream.debug import content
 
@@ -147,6 +148,8 @@ class Cycle:
         self._check_connections(len(listenings))
         if self.http is not None:
             debug.link(self.http, self.events.debug_connection, content)
+        if self.stream is not None:
+            stream_debug.link(self.stream, self.events.debug_connection)
         self.listenings = self._with_clones(listenings)
 
     def _tell(self, level: str, message: str) -> None:

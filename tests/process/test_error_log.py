@@ -176,3 +176,23 @@ def test_long_lines_are_cut(server, said):
     s.get("/" + "x" * 4000)
     wait_until(lambda: s.log("a.log").endswith("\n"), "a line")
     assert len(s.log("a.log")) == 2048
+
+
+STREAM = """
+events { EVENTS }
+stream {
+    server { listen 127.0.0.1:%PORT%; error_log debug.log LEVEL; return hello; }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("events", "level", "there"), [("", "debug", True), ("debug_connection 127.0.0.1;", "crit", True), ("", "crit", False)]
+)
+def test_debug_lines_of_sessions(server, said, events, level, there):
+    s = server(STREAM.replace("EVENTS", events).replace("LEVEL", level))
+    with s.connect() as c:
+        assert c.rest() == b"hello"
+    if there:
+        said(s, r"(?s)accept: 127\.0\.0\.1:\d+ fd:\d+\n.*content phase\n.*finalize stream session: 200\n", "debug.log")
+    assert ("[debug]" in s.log("debug.log")) == there
