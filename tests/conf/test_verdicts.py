@@ -89,3 +89,10 @@ class TestWhatGengCannotRun:
 
     def test_nothing_is_missing_where_all_is_known(self, tmp_path: Path) -> None:
         assert read(tmp_path, "events {}\nhttp { server { listen 127.0.0.1:1; } }\n", Log()).unable is None
+
+
+class TestMail:
+    def test_certificates_are_loaded(self, tmp_path: Path) -> None:
+        server = "server { listen 127.0.0.1:1 ssl; protocol imap; ssl_certificate absent.pem; ssl_certificate_key k; }"
+        with pytest.raises(ConfigError, match=r'cannot load certificate ".*/absent.pem": BIO_new_file\(\) failed'):
+            read(tmp_path, f"events {{}} mail {{ auth_http 127.0.0.1/; {server} }}", Log())

@@ -9,8 +9,8 @@ from geng.conf.directive import UNSET, Level, command, value
 from geng.conf.tables import MAIL, MAIL_SRV
 from geng.errors import ConfigError, Refused
 from geng.modules.foreign.table import Foreign, many
-from geng.tls.conf import SessionCache, password_file, read_session_cache
-from geng.tls.context import PROTOCOLS
+from geng.tls.conf import SessionCache, load_ticket_key, need_library, password_file, read_session_cache
+from geng.tls.context import DEFAULT_PROTOCOLS, PROTOCOLS, Context
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -115,4 +115,27 @@ class MailSsl(
         if len(self.keys) < len(self.certificates):
             last = self.certificates[-1]
             raise ConfigError(f'no "ssl_certificate_key" is defined for certificate "{last}" and {where}')
+        self._try(cf)
+
+    def _try(self, cf: Cf) -> None:
+        """Make a context, to see whether one can be made; nobody uses it yet."""
+        need_library()
+        found: Any = self
+        context = Context(found.ssl_protocols or DEFAULT_PROTOCOLS)
+        context.set_ciphers(found.ssl_ciphers or "HIGH:!aNULL:!MD5", found.ssl_prefer_server_ciphers is True)
+        for name, key in zip(self.certificates, self.keys, strict=False):
+            context.add_certificate(cf.cycle.tls_objects, name, key, found.ssl_password_file or None)
         self.check_verify()
+        if self.ssl_verify_client:
+            depth = 1 if found.ssl_verify_depth is UNSET else found.ssl_verify_depth
+            context.verify_peer(depth)
+            if self.ssl_client_certificate:
+                context.add_client_cas(cf.cycle.tls_objects, self.ssl_client_certificate)
+            context.add_trusted(cf.cycle.tls_objects, self.ssl_trusted_certificate or "", depth)
+            context.add_crl(cf.cycle.tls_objects, found.ssl_crl or "")
+        context.set_dhparam(cf.path(found.ssl_dhparam, conf_prefix=True) if found.ssl_dhparam else "")
+        context.set_curves(found.ssl_ecdh_curve or "auto")
+        for name in found.ssl_session_ticket_key or ():
+            load_ticket_key(cf, name)
+        if found.ssl_conf_command:
+            context.run_commands(found.ssl_conf_command, lambda name: cf.path(name, conf_prefix=True))
