@@ -29,13 +29,17 @@ class Answered(GengError):
 class Sender:
     """The rest of one request on its way to *c*; *sent* bytes of *parts* are gone already."""
 
-    __slots__ = ("c", "parts", "ended", "u")
+    __slots__ = ("c", "parts", "corked", "ended", "u")
 
     def __init__(self, u: Exchange, c: Connection, parts: Sequence[Any], sent: int) -> None:
         self.u = u
         self.c = c
         self.parts: list[Any] = [part if type(part) is FileSlice else memoryview(part) for part in parts if len(part)]
         self.ended = False
+        # what goes out between and behind parts of files is small, and would wait for the peer to acknowledge them: 40 ms
+        self.corked = any(type(part) is FileSlice for part in self.parts)
+        if self.corked:
+            c.set_cork(True)
         if sent:
             self._drop(sent)
         if u.stream is not None:
@@ -62,6 +66,9 @@ class Sender:
             if not sent:
                 return False
             self._drop(sent)
+        if self.corked:
+            self.corked = False
+            self.c.set_cork(False)
         return self.u.stream is None or (self.u.stream.done and self.ended)
 
     def wait(self, ms: int) -> bool:

@@ -112,11 +112,12 @@ http {
 def php(program: Any, tmp_path: Path) -> dict[str, Any]:
     """PHP-FPM with SCRIPTS, and what PHP_CONF wants to know of it."""
     binary = peer("php-fpm", *(f"php-fpm8.{n}" for n in range(9)))
-    tmp_path.chmod(0o777)
-    for folder in tmp_path.parents:  # pytest's folders are closed to others, such as PHP's workers
-        if folder == Path(gettempdir()):
-            break
-        folder.chmod(folder.stat().st_mode | 0o011)
+    if os.getuid() == 0:  # PHP's workers become nobody, and pytest's folders are closed to others
+        tmp_path.chmod(0o777)
+        for folder in tmp_path.parents:
+            if folder == Path(gettempdir()):
+                break
+            folder.chmod(folder.stat().st_mode | 0o011)
     root = tmp_path / "scripts"
     root.mkdir()
     for name, text in SCRIPTS.items():
