@@ -45,7 +45,7 @@ cdef class Decoder:
 
 @cython.locals(following="const unsigned char*", symbols="const unsigned char*", found="const unsigned char*",
                out=bytearray, state=Py_ssize_t, end=Py_ssize_t, at=Py_ssize_t, ch=int)
-cdef bytes huffman_decode(const unsigned char* p, Py_ssize_t i, Py_ssize_t n)
+cdef bytes _huffman_decode(const unsigned char* p, Py_ssize_t i, Py_ssize_t n)
 
 @cython.locals(out=bytearray)
 cpdef bytes integer(int first, int prefix, Py_ssize_t value)

@@ -260,7 +260,7 @@ class Decoder:
         n = self._n & 0xFFFFFFF
         if self._n == n:
             return p[i : i + n]
-        return huffman_decode(p, i, n)
+        return _huffman_decode(p, i, n)
 
     def _entry(self, index: int) -> tuple[bytes, bytes]:
         if index == 0:
@@ -303,7 +303,7 @@ class Decoder:
         self._free -= less
 
 
-def huffman_decode(p: bytes, i: int, n: int) -> bytes:
+def _huffman_decode(p: bytes, i: int, n: int) -> bytes:
     """The text in *n* bytes at *i*; raises HpackError."""
     following, symbols, found = FOLLOWING, SYMBOLS, FOUND
     out = bytearray()

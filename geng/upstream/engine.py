@@ -830,11 +830,17 @@ def serve(u: Exchange, r: Request, adapter: Adapter, begin: Callable[[Exchange],
         rc = begin(u)
         if rc:
             return rc
-    if r.content_length_n > 0 or r.chunked_body or r.main is not r or r.head.expect is not None:
+    length = r.content_length_n
+    if length > 0 or r.chunked_body or r.main is not r or r.head.expect is not None or (length == 0 and is_stream(r)):
         rc = receive_body(r, u, adapter)
         if rc:
             return rc
     return u.run()
+
+
+def is_stream(r: Request) -> bool:
+    """HTTP/2 says the end of a body apart from its length, so that one of no length has to be waited for."""
+    return r.head.http_version > 1999
 
 
 def receive_body(r: Request, u: Exchange, adapter: Adapter) -> int:

@@ -49,3 +49,8 @@ def uri(request: pytest.FixtureRequest) -> ModuleType:
 @pytest.fixture(params=TWINS)
 def dates(request: pytest.FixtureRequest) -> ModuleType:
     return twin("dates", request.param)
+
+
+@pytest.fixture(params=["plain", "compiled"])
+def hpack(request: pytest.FixtureRequest) -> ModuleType:
+    return twin("hpack", request.param)

@@ -26,6 +26,8 @@ http {
         location /chunks { http2_chunk_size 100; alias big; }
         location /redirect { return 301 /there; }
         location /early { add_header X-Y z always; return 204; }
+        location /hints { early_hints $http2; proxy_pass http://127.0.0.1:%HINTS%; }
+        location /slow { limit_rate 8k; limit_rate_after 4k; alias big; }
         location /trailer { add_trailer X-T "$request_method"; alias big; }
     }
     server {
@@ -41,7 +43,9 @@ http {
 @pytest.fixture
 def client(server, backend) -> Client:
     up = backend(lambda request: f"got {len(request.body)} {request.body[-4:].decode()}")
-    s = server(CONF, UP=up.port, files={"big": b"0123456789" * 1000, "small": b"hello\n"})
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    hints = backend(lambda request: early + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    s = server(CONF, UP=up.port, HINTS=hints.port, files={"big": b"0123456789" * 1000, "small": b"hello\n"})
     with Client(s.address()) as made:
         made.server = s
         yield made.hello()
@@ -89,6 +93,27 @@ def test_trailers(client: Client) -> None:
     a = client.answer(client.ask("/trailer"))
     assert len(a.body) == 10000
     assert a.heads[1] == [("x-t", "GET")]
+
+
+def test_early_hints(client: Client) -> None:
+    a = client.answer(client.ask("/hints"))
+    assert a.heads[0][0] == (":status", "103")
+    assert ("link", "</a>") in a.heads[0]
+    assert dict(a.heads[1])[":status"] == "200"
+    assert a.text == "ok"
+
+
+def test_limit_rate(client: Client) -> None:
+    a = client.answer(client.ask("/slow"))
+    assert a.body == b"0123456789" * 1000
+
+
+def test_a_body_that_is_said_to_be_empty(client: Client) -> None:
+    sid = client.ask("/u/", ("content-length", "0"), method="POST", end=False)
+    client.ping()
+    assert sid not in client.answers
+    client.data(sid, end=True)
+    assert client.answer(sid).text == "got 0 "
 
 
 @pytest.mark.parametrize("way", ["p", "u"])
