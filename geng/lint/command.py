@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from geng.lint import linting, output
+from geng.lint import fixing, linting, output
 from geng.lint.checks import CHECKS
 from geng.lint.files import Files
 from geng.lint.linting import FAULTS, NAMES, Result, Settings
@@ -16,6 +16,7 @@ from geng.lint.tree import PATHS
 
 FOUND = 1
 COULD_NOT_RUN = 2
+ROUNDS = 10
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--environment", action="store_true", help="also what depends on this machine: files, users")
     made.add_argument("--nginx-version", default="", metavar="X.Y.Z", help="name the known vulnerabilities of that nginx")
     made.add_argument("--colour", "--color", choices=("auto", "always", "never"), default="auto")
+    made.add_argument("--fix", action="store_true", help="repair what can be repaired without a doubt")
+    made.add_argument("--diff", action="store_true", help="show what --fix would change, and change nothing")
     made.add_argument("--explain", metavar="NAME", help="the documentation of a check")
     made.add_argument("--list", action="store_true", help="the names of all checks")
     return made
@@ -47,17 +50,45 @@ def main(words: Sequence[str]) -> int:
         settings = _settings(options)
     except ValueError as error:
         return _failed(str(error))
-    results = []
-    files = Files()
-    for name in options.files or ["conf/nginx.conf"]:
-        try:
-            results.append(linting.lint(os.path.normpath(name), settings, files))
-        except OSError as error:
-            return _failed(f'open() "{name}" failed ({error.errno}: {error.strerror})')
-        except RecursionError:
-            return _failed(f"{name}: blocks are nested too deeply")
+    names = [os.path.normpath(name) for name in options.files or ["conf/nginx.conf"]]
+    try:
+        results = _lint(names, settings)
+        if options.diff:
+            return _show_repairs(results)
+        if options.fix:
+            results = _repair(results, names, settings)
+    except OSError as error:
+        return _failed(f'open() "{error.filename}" failed ({error.errno}: {error.strerror})')
+    except RecursionError:
+        return _failed("blocks are nested too deeply")
     _write(output.show(options.format)(results, _coloured(options.colour)))
     return _code(results, options.fail_on)
+
+
+def _lint(names: Sequence[str], settings: Settings) -> list[Result]:
+    files = Files()
+    return [linting.lint(name, settings, files) for name in names]
+
+
+def _show_repairs(results: Sequence[Result]) -> int:
+    """The diff; 1 where there is one."""
+    made = fixing.repaired(results)
+    for name, (document, text) in made.items():
+        _write(fixing.diff(name, document.text, text))
+    return FOUND if made else 0
+
+
+def _repair(results: list[Result], names: Sequence[str], settings: Settings) -> list[Result]:
+    """What is left to report after the repairs: one may make room for another, so until there is none."""
+    for _ in range(ROUNDS):
+        made = fixing.repaired(results)
+        if not made:
+            break
+        for name, (document, text) in made.items():
+            fixing.write(name, text)
+            sys.stderr.write(fixing.diff(name, document.text, text))
+        results = _lint(names, settings)
+    return results
 
 
 def _coloured(when: str) -> bool:
