@@ -7,6 +7,7 @@ from importlib import import_module
 
 TOOLS = {
     "lint": "geng.lint.command",
+    "fmt": "geng.tools.fmt",
 }
 """The module of each, with a `main(words) -> int`; imported only when it is asked for."""
 

@@ -1,0 +1,1 @@
+"""Commands that read a configuration without running it: `geng fmt`, `dump`, `build`, `migrate`. The server imports none."""
