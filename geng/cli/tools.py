@@ -8,6 +8,10 @@ from importlib import import_module
 TOOLS = {
     "lint": "geng.lint.command",
     "fmt": "geng.tools.fmt",
+    "dump": "geng.tools.dumping",
+    "build": "geng.tools.building",
+    "migrate": "geng.tools.migrate",
+    "lsp": "geng.lint.server",
 }
 """The module of each, with a `main(words) -> int`; imported only when it is asked for."""
 

@@ -32,6 +32,8 @@ VALUE = "value"
 WARNS = "nginx_warning"
 ENVIRONMENT = "environment"
 
+NOT_YET = " is not supported by geng yet"
+
 _ENVIRONMENT = re.compile(r"failed \(\d+: |getpwnam|getgrnam|cannot load|BIO_new_file|host not found|SSL_CTX_load")
 """What depends on the machine more than on the configuration."""
 
@@ -84,6 +86,10 @@ class _Cf(Cf):
 
     reading: Reading
 
+    def cannot(self, what: str) -> None:
+        super().cannot(what)
+        self.reading.unable.append((self.node, f"{what}{NOT_YET}"))
+
     def _run(self, node: Node) -> None:
         if (id(node), self.context) in self.reading.wrong:
             return
@@ -101,7 +107,7 @@ class Reading:
         self.wrong = wrong
         self.found: list[Finding] = []
         self.refusals = 0
-        self.unable: ConfigError | None = None
+        self.unable: list[tuple[Node, str]] = []  # what geng does not run, and where it is said
         self.own: frozenset[str] = frozenset()  # the directives of modules that the configuration loads
         self._places: dict[int, Place] = {}  # by id() of the node
         self._lines: dict[tuple[str, int], Place] = {}
@@ -136,13 +142,16 @@ class Reading:
             if not self.refusals and not self.wrong:
                 raise
             # what was refused and left out is missing now: a fault that follows from the ones that are reported
-        self.unable = cf.unable
         self.own = frozenset(cf.own)
         return self.found
 
     def refused(self, error: ConfigError, node: Node | None = None) -> None:
         """Note *error*, which is at *node* where that is known."""
         self.refusals += 1
+        if error.message.endswith(NOT_YET):
+            if node is not None:
+                self.unable.append((node, error.message))
+            return
         place = self._places.get(id(node))
         if node is None or error.line not in (node.line, node.end_line):
             place = self._lines.get((error.file, error.line), place)
@@ -156,8 +165,6 @@ class Reading:
         self._add(text, self._lines.get((file, line)), WARNS, Severity.WARNING)
 
     def _add(self, message: str, place: Place | None, check: str, severity: Severity) -> None:
-        if message.endswith("is not supported by geng yet"):
-            return  # nginx runs it
         if self.tree.fragment and _ELSEWHERE.search(message):
             return
         if _ENVIRONMENT.search(message):

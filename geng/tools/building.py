@@ -1,0 +1,5 @@
+"""`geng build`."""
+
+from geng.tools.crossplane import build as main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""`geng dump`."""
+
+from geng.tools.crossplane import dump as main
+
+__all__ = ["main"]
