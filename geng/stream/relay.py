@@ -210,7 +210,8 @@ class Flow:
             pipe_pool().put(pipe)
 
     def end(self) -> None:
-        """Nothing flows any more."""
+        """Nothing flows any more. What refers to itself would only be freed by the garbage collector."""
+        self.relay = None  # type: ignore[assignment]
         if self.timer is not None:
             self.timer.cancel()
         pipe, self.pipe = self.pipe, None
@@ -226,7 +227,7 @@ class Relay:
     """
 
     __slots__ = ("client", "done", "down", "failed", "half_close", "half_closed", "on_end", "requests", "responses",
-                 "session", "size", "spliced", "start_sec", "timeout", "timer", "up", "upstream", "udp")  # fmt: skip
+                 "session", "size", "spliced", "start_sec", "timeout", "up", "upstream", "udp")  # fmt: skip
 
     def __init__(
         self,
@@ -258,7 +259,6 @@ class Relay:
         self.up.count = session.received
         self.up.packets = 1
         self.half_closed = self.failed = self.done = False
-        self.timer: Any = None
 
     def __repr__(self) -> str:
         return f"<Relay {self.up!r} {self.down!r}>"
@@ -266,7 +266,7 @@ class Relay:
     def start(self, first: list[Any]) -> None:
         """Begin, with what the upstream is to get *first*."""
         self.up.pending = first
-        self.timer = self.client.hub.after(self.timeout, self._timed_out)
+        self.client.on_timeout = self._timed_out
         self.client.on_read = self._readable
         self.upstream.on_read = self._readable
         self.event()
@@ -329,9 +329,9 @@ class Relay:
             elif not c._watching:
                 c.listen(self._readable)
         if not self.up.delayed and not self.down.delayed:
-            self.timer.reset(self.timeout)
+            self.client.set_timeout(self.timeout)
         else:
-            self.timer.cancel()
+            self.client.set_timeout(None)
 
     # ---- the end
 
@@ -380,7 +380,7 @@ class Relay:
             self.half_closed = True
             Connection.shutdown_write(flow.target)  # of the socket: nothing more is said over TLS
 
-    def _timed_out(self) -> None:
+    def _timed_out(self, c: Connection) -> None:
         log = self.session.log
         if not self.udp:
             log.info("connection timed out", err=ETIMEDOUT, ctx=self.client)
@@ -403,9 +403,11 @@ class Relay:
         if self.done:
             return
         self.done = True
-        self.timer.cancel()
-        self.up.end()
-        self.down.end()
+        self.client.set_timeout(None)
+        self.client.on_timeout = None
         for c in (self.client, self.upstream):
             c.forget_write()
-        self.on_end(status)
+        on_end, self.on_end = self.on_end, None
+        on_end(status)
+        self.up.end()
+        self.down.end()

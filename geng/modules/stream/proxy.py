@@ -394,6 +394,7 @@ class Proxied:
         """The relay has ended."""
         self._end(status)
         self.s.finalize(status)
+        self.relay = None
 
     def shut_down(self) -> None:
         """worker_shutdown_timeout has passed."""
