@@ -24,6 +24,9 @@ FAULTS = {
 }
 """What is reported without being a check of its own, by name."""
 
+SPELLING = "deprecated_spelling"
+"""It knows directives that nginx has no more, and is heard beside the fault."""
+
 NAMES = frozenset(FAULTS) | {check.name for check in CHECKS}
 
 
@@ -71,7 +74,9 @@ def lint(name: str, settings: Settings, files: Files | None = None) -> Result:
     for check in CHECKS:
         if _wanted(check.name, settings):
             made = [_finding(check, each) for each in check.findings(tree)]
-            found += [finding for finding in made if (finding.file, finding.start) not in broken]
+            found += [
+                finding for finding in made if (finding.file, finding.start) not in broken or finding.check == SPELLING
+            ]
     kept = [finding for finding in found if _wanted(finding.check, settings) and not _said_better(finding, settings)]
     if not settings.environment:
         kept = [finding for finding in kept if finding.check != values.ENVIRONMENT]
@@ -91,7 +96,7 @@ def _said_better(finding: Finding, settings: Settings) -> bool:
         "conflicting server name" in finding.message
         and _wanted("server_name_conflict", settings)
         or finding.message.endswith(('is deprecated, use the "http2" directive instead', "is obsolete, ignored"))
-        and _wanted("deprecated_spelling", settings)
+        and _wanted(SPELLING, settings)
     )
 
 

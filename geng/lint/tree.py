@@ -104,6 +104,10 @@ class Place:
             yield block
             block = block.parent
 
+    def server(self) -> Place | None:
+        """The server around it, the file itself where that is a fragment of one."""
+        return next((block for block in self.above() if block.inside == SRV), None)
+
     def enclosing(self, *names: str) -> Place | None:
         """The nearest block of *names* around it."""
         return next((block for block in self.above() if block.name in names), None)
@@ -185,6 +189,11 @@ class Tree:
     def servers(self) -> list[Place]:
         """The virtual servers of http."""
         return [place for place in self.named("server") if place.context == HTTP and place.node.block is not None]
+
+    def blocks(self, *contexts: int) -> list[Place]:
+        """The blocks whose inside is at one of the levels *contexts*, the file itself where it is a fragment of one."""
+        found = [self.root] if self.fragment and self.root.inside in contexts else []
+        return found + [place for place in self.root.walk() if place.node.block is not None and place.inside in contexts]
 
     def included(self, node: Node) -> Iterator[str]:
         """The names of the files that an include brings; also a name that does not exist."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geng.conf.tables import HTTP
+from geng.conf.tables import HTTP, LOC, SRV
 from geng.lint.checks import examples
 from geng.lint.checks.scope import incomplete
 from geng.lint.model import Check, Found, Severity
@@ -27,9 +27,9 @@ def allow_without_deny(tree: Tree) -> Iterator[Found]:
 def return_bypasses_allow_deny(tree: Tree) -> Iterator[Found]:
     for place in tree.named("return"):
         block = place.parent
-        if block is None or not place.http or block.name not in ("location", "server") or not _says_something(place):
+        if block is None or not place.http or block.inside not in (LOC, SRV) or not _says_something(place):
             continue
-        if block.all("deny") or block.name == "location" and block.all("allow"):
+        if block.all("deny") or block.inside == LOC and block.all("allow"):
             where = block.first("deny", "allow")
             assert where is not None
             message = f"return answers before {where.name} is asked: everybody gets this"
@@ -47,7 +47,7 @@ def status_page_exposed(place: Place) -> Iterator[Found]:
         return
     if any(place.inherited(guard) for guard in GUARDS):
         return
-    server = place.enclosing("server")
+    server = place.server()
     listens = server.all("listen") if server is not None else []
     if listens and all(listen.args and listen.args[0].startswith(LOOPBACK) for listen in listens):
         return

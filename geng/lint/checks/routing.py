@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from geng.conf.tables import LOC, SRV
 from geng.lint.checks import examples
 from geng.lint.checks.paths import prefix_of
 from geng.lint.model import Check, Found, Severity
@@ -31,7 +32,7 @@ class Language:
 
 
 def regex_shadowed(tree: Tree) -> Iterator[Found]:
-    for block in tree.named("server", "location"):
+    for block in tree.blocks(SRV, LOC):
         earlier: list[tuple[Place, Language]] = []
         texts: dict[tuple[str, bool], Place] = {}
         for place in block.all("location"):
@@ -55,7 +56,7 @@ def _shadowed(place: Place, by: Place) -> Found:
 
 
 def location_never_matches(tree: Tree) -> Iterator[Found]:
-    for block in tree.named("server"):
+    for block in tree.blocks(SRV):
         patterns = [(place, location_pattern(place)) for place in block.all("location")]
         wide = [(place, each) for place, found in patterns if found is not None for each in languages(found) if each.exact]
         for place in block.all("location"):
