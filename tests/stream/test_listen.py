@@ -62,6 +62,7 @@ def test_worker_connections_run_out(server: Any) -> None:
     waiting = [s.connect() for _ in range(3)]
     for one in waiting:
         one.close()
+
     def served() -> bool:
         try:
             return say(s.address("PORT2")) == b"x"
