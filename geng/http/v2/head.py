@@ -41,6 +41,30 @@ class BadHead(ProtocolError):
         self.line = line
 
 
+MOST_HEADS, MOST_BYTES = 512, 2048
+_heads: dict[Fields, tuple[Head, bytes]] = {}  # of requests that come again
+
+
+def head_of(fields: list[tuple[bytes, bytes]]) -> tuple[Head, bytes]:
+    """What *fields* say, and the head as HTTP/1 writes it; raises BadHead.
+
+    The same fields make the same head, and clients of APIs ask for the same again and again.
+    """
+    key = tuple(fields)
+    found = _heads.get(key)
+    if found is None:
+        said = Head()
+        said.read(fields)
+        text = said.text()
+        said.check()
+        found = said, text
+        if len(text) <= MOST_BYTES:
+            if len(_heads) >= MOST_HEADS:
+                _heads.clear()
+            _heads[key] = found
+    return found
+
+
 class Head:
     """What the fields of one request say."""
 

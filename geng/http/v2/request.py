@@ -16,7 +16,7 @@ from geng.http.module import OK
 from geng.http.request import Request
 from geng.http.subrequest import wait_for_backgrounds
 from geng.http.v2 import stream as streams
-from geng.http.v2.head import BadHead, Fields, Head
+from geng.http.v2.head import BadHead, Head, head_of
 from geng.net.connection import REQUESTS, WRITING
 from geng.net.hub import describe
 from geng.wire.http1 import DONE, HOST_KNOWN, RequestHead, RequestOptions, parse_request
@@ -78,7 +78,7 @@ def give_up(stream: Stream, status: int) -> None:
     stream.close()
 
 
-def serve(stream: Stream, fields: Fields) -> None:
+def serve(stream: Stream, fields: list[tuple[bytes, bytes]]) -> None:
     """Serve the request of *stream*; in a greenlet of its own."""
     hc = _open(stream)
     stream.set_timeout(None)
@@ -106,13 +106,10 @@ def serve(stream: Stream, fields: Fields) -> None:
         stream.close()
 
 
-def begin(stream: Stream, hc: HttpConnection, fields: Fields) -> tuple[Request, bool]:
+def begin(stream: Stream, hc: HttpConnection, fields: list[tuple[bytes, bytes]]) -> tuple[Request, bool]:
     """The request that *fields* make, and whether it is good; what is not has been answered."""
-    said = Head()
     try:
-        said.read(fields)
-        text = said.text()
-        said.check()
+        said, text = head_of(fields)
         return _parsed(stream, hc, said, text)
     except BadHead as bad:
         head = parse_request(b"%s\r\n" % bad.line if bad.line else b"", 0, -1, _options_of(hc.srv, False))
