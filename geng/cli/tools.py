@@ -11,6 +11,7 @@ TOOLS = {
     "dump": "geng.tools.dumping",
     "build": "geng.tools.building",
     "migrate": "geng.tools.migrate",
+    "explain": "geng.tools.explain",
     "lsp": "geng.lint.server",
 }
 """The module of each, with a `main(words) -> int`; imported only when it is asked for."""

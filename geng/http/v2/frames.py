@@ -268,9 +268,7 @@ class Reader:
             priority = (data[at + 4] + 1, depend, number > SID)
             at += 5
         if sid % 2 == 0 or sid <= session.last_sid:
-            return self._fail(
-                f"client sent HEADERS frame with incorrect identifier {sid}, the last was {session.last_sid}"
-            )
+            return self._fail(f"client sent HEADERS frame with incorrect identifier {sid}, the last was {session.last_sid}")
         if depend == sid:
             return self._fail(f"client sent HEADERS frame for stream {sid} with incorrect dependency")
         session.last_sid = self.sid = sid

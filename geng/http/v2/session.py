@@ -381,11 +381,7 @@ class Session:
         c.requests += 1
         self.streams[sid] = node.stream = stream = Stream(self, sid, node, last)
         c.set_timeout(None)
-        if (
-            loc.keepalive_timeout == 0
-            or c.requests >= loc.keepalive_requests
-            or msec() - c.start_msec > loc.keepalive_time
-        ):
+        if loc.keepalive_timeout == 0 or c.requests >= loc.keepalive_requests or msec() - c.start_msec > loc.keepalive_time:
             self.go_away(wire.NO_ERROR)
         return stream
 
