@@ -80,10 +80,16 @@ class Background(Server):
         return self
 
     def stop(self) -> None:
-        """TERM to all that are left; then none may be. The last one's pid file changes its name when the first ends."""
-        for pid in {self.written(name) for name in ("nginx.pid", "nginx.pid.oldbin")} - {0}:
-            if alive(pid):
+        """TERM to all that are left; a new binary's end gives the old one its pid file back, so until none is named."""
+
+        def left() -> set[int]:
+            named = self.written("nginx.pid.oldbin"), self.written()  # in this order: the one becomes the other
+            return {pid for pid in named if pid and alive(pid)}
+
+        while pids := left():
+            for pid in pids:
                 os.kill(pid, signal.SIGTERM)
+            for pid in pids:
                 wait_until(lambda pid=pid: not alive(pid), f"the end of {pid}")  # type: ignore[misc]
 
 
