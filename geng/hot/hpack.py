@@ -1,7 +1,8 @@
 """HPACK: what HTTP/2 makes of header lines, and back.   RFC 7541; nginx: ngx_http_v2_table.c, ngx_http_v2_encode.c
 
 Messages and limits of the decoder are nginx's. The encoder keeps no table, as nginx's keeps none.
-A block of seven fields, all Huffman-coded (140 bytes): compiled 1.4 us, plain 94, the package hpack 128.
+A block of seven fields, all Huffman-coded (140 bytes): compiled 3.2 us where the package hpack takes 65,
+plain 94 where it takes 128.
 """
 
 from __future__ import annotations
