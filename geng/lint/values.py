@@ -40,6 +40,7 @@ _ENVIRONMENT = re.compile(r"failed \(\d+: |getpwnam|getgrnam|cannot load|BIO_new
 _ELSEWHERE = re.compile(r'unknown "|unknown log format|zero size shared memory zone|unknown zone|no "|unknown map')
 """What a fragment may refer to without holding it."""
 
+_NAME = re.compile(r"[A-Za-z0-9._:-]+")
 _QUOTED = re.compile(r'"([^"]+)"')
 
 
@@ -167,7 +168,7 @@ class Reading:
     def _add(self, message: str, place: Place | None, check: str, severity: Severity) -> None:
         if self.tree.fragment and _ELSEWHERE.search(message):
             return
-        if _ENVIRONMENT.search(message):
+        if _ENVIRONMENT.search(message) and 'host not found in "$' not in message:
             check, severity = ENVIRONMENT, Severity.NOTE
         place = place or self.tree.root
         start, end = span(place, _word_of(place, message))
@@ -217,6 +218,8 @@ def made_up_names() -> Iterator[None]:
         except ValueError:
             number = zlib.crc32(text.encode("utf-8", "replace"))
             address = f"198.{18 + (number >> 16 & 1)}.{number >> 8 & 255}.{number & 255}"  # RFC 2544: for tests
+        if not _NAME.fullmatch(text):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if text == "localhost":
             address = "127.0.0.1"
         return real(address, port, *args, **words)

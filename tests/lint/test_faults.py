@@ -145,6 +145,11 @@ def test_names_are_not_looked_up() -> None:
     assert faults(text) == []
 
 
+def test_no_host_has_a_variable_in_its_name() -> None:
+    text = "events {}\nhttp { server { listen $port; } }"
+    assert faults(text) == [(2, "value", 'host not found in "$port" of the "listen" directive')]
+
+
 def test_environment_is_asked_for() -> None:
     text = "events {}\nuser no-such-user-here;\n"
     assert [finding for finding in run(text).findings if finding.check == "environment"] == []
