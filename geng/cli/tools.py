@@ -12,6 +12,7 @@ TOOLS = {
     "build": "geng.tools.building",
     "migrate": "geng.tools.migrate",
     "explain": "geng.tools.explain",
+    "graph": "geng.tools.graph",
     "lsp": "geng.lint.server",
 }
 """The module of each, with a `main(words) -> int`; imported only when it is asked for."""
