@@ -97,7 +97,8 @@ def _target(box: Box, here: Node, passing: Place, upstreams: dict[str, Place]) -
         for peer in upstreams[name].all("server"):
             _join(target, box(f"p{name} {' '.join(peer.args)}", 4, " ".join(peer.args)))
     else:
-        target = box(f"t{passing.name} {' '.join(passing.args)}", 3, f"{passing.name} {' '.join(passing.args)}")
+        own = "" if passing.name.endswith("_pass") else here.key  # an answer from here stands beside its location
+        target = box(f"t{own} {passing.name} {' '.join(passing.args)}", 3, f"{passing.name} {' '.join(passing.args)}")
     _join(here, target)
 
 
@@ -132,6 +133,7 @@ def _dot(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
+LINES = ("#888", "#2563eb", "#16a34a", "#d97706", "#db2777", "#7c3aed", "#0891b2")
 COLOURS = ("#dbeafe", "#dcfce7", "#fef9c3", "#fde7d8", "#ede9fe")
 
 
@@ -145,13 +147,15 @@ def svg(nodes: Sequence[Node]) -> str:
         'font-family="monospace" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
+    number = {node.key: position for position, node in enumerate(nodes)}
     for node in nodes:
         x, y = places[node.key]
         for key in node.to:
+            stroke = LINES[number[key] % len(LINES)]  # lines that end at one box have one colour
             to_x, to_y = places[key]
             start, end, half = (x + BOX, y + ROW // 2), (to_x, to_y + ROW // 2), (to_x - x - BOX) // 2
             path = f"M{start[0]} {start[1]} C{start[0] + half} {start[1]} {end[0] - half} {end[1]} {end[0]} {end[1]}"
-            lines.append(f'<path d="{path}" fill="none" stroke="#888"/>')
+            lines.append(f'<path d="{path}" fill="none" stroke="{stroke}"/>')
     for node in nodes:
         x, y = places[node.key]
         shown = node.text if len(node.text) <= LONGEST else node.text[: LONGEST - 1] + "…"
