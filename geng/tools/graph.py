@@ -171,11 +171,18 @@ def _placed(nodes: Sequence[Node]) -> dict[str, tuple[int, int]]:
     free = [GAP] * len(COLUMNS)
     wanted: dict[str, list[int]] = {}
     for column in (2, 1, 0, 3, 4):
-        for node in (each for each in nodes if each.column == column):
+        there = [each for each in nodes if each.column == column]
+        if column > 2:
+            there.sort(key=lambda node: _middle(wanted.get(node.key, [])))
+        for node in there:
             near = [places[key][1] for key in node.to if key in places] + wanted.get(node.key, [])
-            y = max(free[column], sum(near) // len(near) if near else 0)
+            y = max(free[column], _middle(near))
             places[node.key] = (GAP + column * STEP, y)
             free[column] = y + ROW + GAP // 2
             for key in node.to:
                 wanted.setdefault(key, []).append(y)
     return places
+
+
+def _middle(numbers: Sequence[int]) -> int:
+    return sum(numbers) // len(numbers) if numbers else 0
