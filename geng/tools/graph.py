@@ -147,11 +147,12 @@ def svg(nodes: Sequence[Node]) -> str:
         'font-family="monospace" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
-    number = {node.key: position for position, node in enumerate(nodes)}
+    shared = [node.key for node in nodes if sum(node.key in each.to for each in nodes) > 1]
+    number = {key: position for position, key in enumerate(shared, 1)}
     for node in nodes:
         x, y = places[node.key]
         for key in node.to:
-            stroke = LINES[number[key] % len(LINES)]  # lines that end at one box have one colour
+            stroke = LINES[number.get(key, 0) % len(LINES)]  # lines that end at one box have one colour
             to_x, to_y = places[key]
             start, end, half = (x + BOX, y + ROW // 2), (to_x, to_y + ROW // 2), (to_x - x - BOX) // 2
             path = f"M{start[0]} {start[1]} C{start[0] + half} {start[1]} {end[0] - half} {end[1]} {end[0]} {end[1]}"
