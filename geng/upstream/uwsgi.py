@@ -33,12 +33,11 @@ class UwsgiAdapter(CgiAdapter):
 
     def aim_at(self, u: Exchange, text: str) -> int:
         """nginx: ngx_http_uwsgi_eval"""
-        if text[: len(SECURE)].lower() == SECURE and len(text) > len(SECURE):
-            u.r.log.error(f'"uwsgi_pass" to suwsgi:// is not supported by geng yet: "{text}"', ctx=u.r.c)
-            return 500
-        if text[: len(SCHEMA)].lower() == SCHEMA and len(text) > len(SCHEMA):
-            u.schema = to_bytes(text[: len(SCHEMA)])
-            text = text[len(SCHEMA) :]
+        for schema in (SECURE, SCHEMA):
+            if text[: len(schema)].lower() == schema and len(text) > len(schema):
+                u.schema = to_bytes(text[: len(schema)])
+                u.tls = self.conf.tls if schema is SECURE else None
+                return CgiAdapter.aim_at(self, u, text[len(schema) :])
         return CgiAdapter.aim_at(self, u, text)
 
     def create_request(self, u: Exchange) -> Sequence[Any]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.compiler import Cf
+from geng.conf.convert import to_bytes
 from geng.conf.directive import UNSET, Level, command, directive, own_or_nameless, value
 from geng.conf.tables import LIF, LOC
 from geng.errors import Refused
@@ -47,13 +48,18 @@ ACCELERATION = (b"X-Accel-Expires", b"X-Accel-Redirect", b"X-Accel-Limit-Rate", 
 
 
 class Target:
-    """What one fastcgi_pass says: a fixed *upstream*, or the *value* to ask for each request."""
+    """What one fastcgi_pass says: a fixed *upstream*, or the *value* to ask for each request.
 
-    __slots__ = ("upstream", "value")
+    secure: over TLS, to the *host* whose certificate it should be.
+    """
 
-    def __init__(self, upstream: Upstream | None = None, value: Value | None = None) -> None:
+    __slots__ = ("host", "secure", "upstream", "value")
+
+    def __init__(self, upstream: Upstream | None = None, value: Value | None = None, host: bytes = b"") -> None:
         self.upstream = upstream
         self.value = value
+        self.host = host
+        self.secure = False
 
     def __repr__(self) -> str:
         return f"<Target {self.upstream or self.value!r}>"
@@ -69,7 +75,7 @@ def take_over(cf: Cf, link: Any) -> None:
 
 class CgiConf(UpstreamConf):
     """What one location says about its application. Subclass it with `prefix=` and, if there is more to an address,
-    an upstream_of() of its own.
+    a target_of() of its own.
     """
 
     caches_class: type[CachePaths]
@@ -98,11 +104,12 @@ class CgiConf(UpstreamConf):
         if count_variables(text):
             self.target = Target(value=compile_value(cf, text))
         else:
-            self.target = Target(self.upstream_of(cf, text))
+            self.target = self.target_of(cf, text)
 
-    def upstream_of(self, cf: Cf, text: str) -> Upstream:
-        """The upstream that *text*, an address without variables, means."""
-        return upstreams(cf).add(cf, text, uri_part=False)[0]
+    def target_of(self, cf: Cf, text: str) -> Target:
+        """What *text*, an address without variables, means."""
+        upstream, url = upstreams(cf).add(cf, text, uri_part=False)
+        return Target(upstream, host=to_bytes(url.host))
 
     def check(self, cf: Cf) -> None:
         super().check(cf)
