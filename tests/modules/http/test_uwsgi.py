@@ -130,7 +130,6 @@ def test_cache(server: Any, backend: Any) -> None:
         ("uwsgi_modifier1 256;", "value must be between 0 and 255"),
         ("uwsgi_param A b c;", 'invalid parameter "c"'),
         ("uwsgi_pass suwsgi://127.0.0.1:x;", 'invalid port in upstream "127.0.0.1:x"'),
-        ("uwsgi_ssl_verify on;", '"uwsgi_ssl_verify" directive is not supported by geng yet'),
         ("uwsgi_pass uwsgi://127.0.0.1:9/x;", 'invalid host in upstream "127.0.0.1:9/x"'),
     ],
 )
