@@ -104,6 +104,10 @@ def configure_arguments() -> list[str]:
     words += [f"--with-http_{name}_module" for name in OPTIONAL_MODULES.split() if works(name)]
     words += [f"--without-http_{name}_module" for name in DEFAULT_MODULES.split() if not works(name)]
     here = {module.name.removeprefix("stream_") for module in STREAM_MODULES}
+    if geoip_library() is None:
+        here.discard("geoip")
+    if not tls():
+        here.discard("ssl")
     words.append("--with-stream")
     words += [f"--with-stream_{name}_module" for name in STREAM_OPTIONAL.split() if name in here]
     words += [f"--without-stream_{name}_module" for name in STREAM_DEFAULT.split() if name not in here]

@@ -88,6 +88,8 @@ class Session:
         """What code that http has too takes for the location."""
         return self.server
 
+    srv = loc
+
     @property
     def tcp(self) -> bool:
         """Whether the client's socket is one of TCP, whatever address `set_real_ip_from` has made its own."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from geng.conf.compiler import Registry
 from geng.conf.directive import Level
 from geng.modules.foreign.borrowed import registry_of
-from geng.modules.foreign.stream import balancers, geoip
+from geng.modules.foreign.stream import balancers
+from geng.modules.http import geoip as http_geoip
 from geng.modules.http.geo import GeoConf
 from geng.modules.http.map import MapConf
 from geng.modules.http.split_clients import SplitClientsConf
@@ -45,6 +46,7 @@ class StreamGeo(GeoConf, level=Level.MAIN):
 
 #: modules whose confs http has
 geo = Module(name="stream_geo", confs=(StreamGeo,))
+geoip = Module(name="stream_geoip", confs=http_geoip.module.confs, variables=http_geoip.module.variables)
 map_ = Module(name="stream_map", confs=(MapConf,))
 split_clients = Module(name="stream_split_clients", confs=(SplitClientsConf,))
 upstream_hash = Module(name="stream_upstream_hash", confs=(UpstreamHash,))
@@ -62,6 +64,7 @@ OWN: tuple[Module, ...] = (
     limit_conn.module,
     access.module,
     geo,
+    geoip,
     map_,
     split_clients,
     return_.module,
@@ -75,12 +78,9 @@ OWN: tuple[Module, ...] = (
 )
 
 STREAM_MODULES: tuple[Module, ...] = (
-    *OWN[:4],
-    *OWN[4:5],
-    geoip.module,
-    *OWN[5:16],
+    *OWN[:17],
     balancers.module,
-    *OWN[16:],
+    *OWN[17:],
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from geng.core import geoip
+from tests.harness.talk import say
 
 COUNTRY_BEGIN, STATE_BEGIN = 16776960, 16700000
 RU, US, DE = 185, 225, 56
@@ -125,6 +126,22 @@ def test_six(server: Any) -> None:
     assert asked(s, "2001:db8::1").startswith("US|USA|United States|")
     assert asked(s, "1.2.3.4") == "RU|RUS|Russian Federation|AS1"
     assert asked(s, "2001:db8::2").startswith("|||")
+
+
+def test_in_stream(server: Any) -> None:
+    conf = """
+        events {}
+        stream {
+            geoip_country %DIR%/country.dat;
+            geoip_org %DIR%/org.dat;
+            server { listen 127.0.0.1:%PORT%; return "$geoip_country_code $geoip_org"; }
+            server { listen 127.0.0.1:%PORT2% proxy_protocol; set_real_ip_from 127.0.0.1;
+                     return "$geoip_country_code $geoip_org"; }
+        }
+    """
+    s = server(conf, files=FILES, probe=False)
+    assert say(s.address()) == b"DE "
+    assert say(s.address("PORT2"), b"PROXY TCP4 1.2.3.4 127.0.0.1 1 2\r\n") == b"RU An Org"
 
 
 def test_reload_forgets_the_old_ones(server: Any) -> None:
