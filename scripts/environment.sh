@@ -23,8 +23,10 @@ environment() {
         }
     fi
     if [ "$(cat "$VENV/geng-build" 2>/dev/null)" != "$build" ] || [ ! -e "$VENV/geng-extras-$1" ]; then
-        suffix=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-        find geng -name "*$suffix" -exec rm -f {} +
+        if [ "$(cat "$VENV/geng-build" 2>/dev/null)" != "$build" ]; then
+            suffix=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+            find geng -name "*$suffix" -exec rm -f {} +
+        fi
         "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}" || exit 1
         echo "$build" > "$VENV/geng-build"
         touch "$VENV/geng-extras-$1"
