@@ -11,6 +11,17 @@ compiled() {
     find geng -name '*.pxd' | sort | sed 'p; s/pxd$/py/'
 }
 
+# What the extra $1 of the geng that is installed asks for, one requirement a line.
+extras() {
+    "$VENV/bin/python" - "$1" << 'END'
+import sys
+from importlib.metadata import requires
+
+wanted = f'extra == "{sys.argv[1]}"'
+print(*(need.partition(";")[0] for need in requires("geng") or () if wanted in need.replace("'", '"')), sep="\n")
+END
+}
+
 # Makes the environment and installs geng from this work tree into it, with the extras named ("", "dev"). Again
 # only when what is built has changed: a module compiled earlier would be taken in place of its newer source.
 environment() {
@@ -26,9 +37,11 @@ environment() {
         if [ "$(cat "$VENV/geng-build" 2>/dev/null)" != "$build" ]; then
             suffix=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
             find geng -name "*$suffix" -exec rm -f {} +
+            "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}" || exit 1
+            echo "$build" > "$VENV/geng-build"
+        else
+            extras "$1" | "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -r /dev/stdin || exit 1
         fi
-        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}" || exit 1
-        echo "$build" > "$VENV/geng-build"
         touch "$VENV/geng-extras-$1"
     fi
 }
