@@ -13,7 +13,7 @@ cdef class HeaderRules:
     cdef public frozenset hidden_names
     cdef public tuple hidden
     cdef public long ignored
-    cdef public bint change_buffering, force_ranges, passes_date, passes_server
+    cdef public bint bare, change_buffering, force_ranges, passes_date, passes_server
 
     cpdef redirected_to(self, CResponseHead head)
 

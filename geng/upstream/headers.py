@@ -63,7 +63,7 @@ class HeaderRules:
     """How one location treats its upstream's response heads; made when it is linked."""
 
     __slots__ = ("change_buffering", "cookie", "force_ranges", "hidden", "hidden_names", "hides", "ignored",
-                 "passes_date", "passes_server", "redirect")  # fmt: skip
+                 "bare", "passes_date", "passes_server", "redirect")  # fmt: skip
 
     def __init__(
         self, conf: UpstreamConf, redirect: RewriteRedirect | None = None, cookie: RewriteCookie | None = None
@@ -74,6 +74,7 @@ class HeaderRules:
         self.force_ranges = conf.force_ranges
         self.change_buffering = conf.change_buffering
         hides = conf.hidden_names()
+        self.bare = conf.prefix == "proxy"  # Server and Date that pass and that the upstream did not send are left out
         self.passes_server = b"server" not in hides
         self.passes_date = b"date" not in hides
         if conf.force_ranges:
@@ -123,8 +124,12 @@ class HeaderRules:
             fields |= self._location(r, value)
         if self.passes_server:
             out.server = head.first(_SERVER)
+            if out.server is None and self.bare:
+                out.server = b""
         if self.passes_date:
             out.date = head.first(_DATE)
+            if out.date is None and self.bare:
+                out.date = b""
         self.accelerate(u, head)
         out.passed = head
         out.hidden = self.hidden[fields]

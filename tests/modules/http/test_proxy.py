@@ -645,3 +645,15 @@ def test_refused(configtest: Any, text: str, message: str) -> None:
     result = configtest(CONF.replace("%BODY%", text), UP=1)
     assert result.returncode != 0
     assert message in result.stderr
+
+
+def test_server_and_date_that_pass_are_the_upstreams_or_none(server: Any, backend: Any) -> None:
+    s, _ = proxy(
+        server,
+        backend,
+        "location / { proxy_pass http://u; proxy_pass_header Server; proxy_pass_header Date; }",
+        lambda request: Answer("a"),
+    )
+    answer = s.get("/")
+    assert answer.text == "a"
+    assert answer.get("Server") is None and answer.get("Date") is None
