@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from geng.conf.convert import to_text
+from geng.tls.context import CTRL_CHAIN
 from geng.tls.errors import take_errors
 from geng.tls.loading import CannotLoad, RuntimeCache, is_mismatch
 from geng.tls.openssl import callback, library, states
@@ -15,28 +17,22 @@ from geng.tls.openssl import callback, library, states
 if TYPE_CHECKING:
     from geng.tls.context import Context
 
-CTRL_CHAIN = 88
-
-
-def text(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")
-
 
 def use_certificate(tls: Any, cache: RuntimeCache, certificate: bytes, key: bytes, passwords: Sequence[bytes] = ()) -> None:
     """Have a connection show *certificate* from now on; both are names as the configuration has them. Raises CannotLoad."""
     ssl, pointer = tls.library, tls.pointer
     for fresh in (False, True):
-        found = cache.certificate(text(certificate), fresh)
+        found = cache.certificate(to_text(certificate), fresh)
         if not ssl.SSL_use_certificate(pointer, found.chain[0]):
-            raise CannotLoad(f'SSL_use_certificate("{text(certificate)}") failed{take_errors()}')
+            raise CannotLoad(f'SSL_use_certificate("{to_text(certificate)}") failed{take_errors()}')
         with found.rest() as stack:
             if not ssl.SSL_ctrl(pointer, CTRL_CHAIN, 1, stack):
-                raise CannotLoad(f'SSL_set0_chain("{text(certificate)}") failed{take_errors()}')
-        private = cache.key(text(key), passwords, fresh)
+                raise CannotLoad(f'SSL_set0_chain("{to_text(certificate)}") failed{take_errors()}')
+        private = cache.key(to_text(key), passwords, fresh)
         if ssl.SSL_use_PrivateKey(pointer, private.pointer):
             return
         if fresh or not is_mismatch():
-            raise CannotLoad(f'SSL_use_PrivateKey("{text(key)}") failed{take_errors()}')
+            raise CannotLoad(f'SSL_use_PrivateKey("{to_text(key)}") failed{take_errors()}')
         ssl.ERR_clear_error()
 
 

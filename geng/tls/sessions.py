@@ -18,6 +18,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from geng.core.zone import RESERVED, WORD, Zone
+from geng.tls.context import OP_NO_TICKET, TLS1_3_VERSION
 from geng.tls.openssl import callback, library, states
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 LARGEST = 8192  # NGX_SSL_MAX_SESSION_SIZE
 LONGEST_ID = 32
-TLS1_3 = 0x0304
-OP_NO_TICKET = 0x00004000
 
 KEY_WORDS = 12  # name 16, hmac 32, aes 32, expire 8, size 8
 HEAD = RESERVED + 3 * KEY_WORDS  # the slot of the ring's head
@@ -231,7 +230,7 @@ def _new(pointer: int, session: int) -> int:
     """A session has been made; the answer 0 leaves it to OpenSSL."""
     tls = states[pointer]
     ssl = tls.library
-    if ssl.SSL_version(pointer) == TLS1_3 and not ssl.SSL_get_options(pointer) & OP_NO_TICKET:
+    if ssl.SSL_version(pointer) == TLS1_3_VERSION and not ssl.SSL_get_options(pointer) & OP_NO_TICKET:
         return 0  # it is all in the ticket
     name = id_of(session)
     data = to_bytes(session)
@@ -301,7 +300,7 @@ def _ticket(pointer: int, name: int, iv: int, cipher: int, mac: int, making: int
     if making:
         ctypes.memmove(name, key.name, 16)
         return 1
-    return 2 if ssl.SSL_version(pointer) == TLS1_3 or (i and key.expires) else 1
+    return 2 if ssl.SSL_version(pointer) == TLS1_3_VERSION or (i and key.expires) else 1
 
 
 # ---- what the directives do
