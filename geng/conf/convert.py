@@ -274,6 +274,12 @@ class Sized:
 
 
 @with_cf
+def complex_text(cf: Cf, text: str) -> Any:
+    """A text with variables.   nginx: ngx_http_set_complex_value_slot"""
+    return cf.scope.value(cf, text)
+
+
+@with_cf
 def complex_size(cf: Cf, text: str) -> Sized:
     """A size, with variables or without, as a Sized.   nginx: ngx_http_set_complex_value_size_slot"""
     value = cf.scope.value(cf, text)

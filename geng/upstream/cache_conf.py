@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import access, bitmask, flag, msec, num, off, predicates, with_cf
+from geng.conf.convert import access, bitmask, complex_text, flag, msec, num, off, predicates
 from geng.conf.directive import UNSET, Conf, Level, Merge, command, directive, inherit, value
 from geng.conf.tables import HTTP, LOC, SRV
 from geng.core.values import BadValue, atoi, parse_sec
@@ -53,15 +53,9 @@ def _status(word: str) -> int:
     return status
 
 
-@with_cf
-def key(cf: Cf, text: str) -> Any:
-    """A text with variables."""
-    return cf.scope.value(cf, text)
-
-
 #: attribute (and, behind the prefix, the directive's name) -> converter, default
 TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
-    "cache_key": (key, None),
+    "cache_key": (complex_text, None),
     "cache_bypass": (predicates, ()),
     "no_cache": (predicates, ()),
     "cache_valid": (_Valid(), ()),

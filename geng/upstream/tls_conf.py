@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import bitmask, flag, keyval, num, string, with_cf
+from geng.conf.convert import bitmask, complex_text, flag, keyval, num, string
 from geng.conf.directive import directive
 from geng.conf.tables import HTTP, LOC, SRV
 from geng.errors import ConfigError
@@ -23,25 +23,19 @@ if TYPE_CHECKING:
 HSL = HTTP | SRV | LOC
 
 
-@with_cf
-def text_value(cf: Cf, text: str) -> Any:
-    """A text with variables."""
-    return cf.scope.value(cf, text)
-
-
 #: attribute (and, behind the prefix, the directive's name) -> converter, default, gathered over several directives
 TABLE: dict[str, tuple[Callable[..., Any], Any, bool]] = {
     "ssl_session_reuse": (flag, True, False),
     "ssl_protocols": (bitmask(PROTOCOLS), DEFAULT_PROTOCOLS, False),
     "ssl_ciphers": (string, "DEFAULT", False),
-    "ssl_name": (text_value, None, False),
+    "ssl_name": (complex_text, None, False),
     "ssl_server_name": (flag, False, False),
     "ssl_verify": (flag, False, False),
     "ssl_verify_depth": (num, 1, False),
     "ssl_trusted_certificate": (string, "", False),
     "ssl_crl": (string, "", False),
-    "ssl_certificate": (text_value, None, False),
-    "ssl_certificate_key": (text_value, None, False),
+    "ssl_certificate": (complex_text, None, False),
+    "ssl_certificate_key": (complex_text, None, False),
     "ssl_certificate_cache": (certificate_cache, None, False),
     "ssl_password_file": (password_file, None, False),
     "ssl_conf_command": (keyval, None, True),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.compiler import Cf
-from geng.conf.convert import enum, keyval, num, string, to_bytes, to_text, with_cf
+from geng.conf.convert import complex_text, enum, keyval, num, string, to_bytes, to_text
 from geng.conf.directive import UNSET, command, directive, own_or_nameless, value
 from geng.conf.tables import LIF, LMT, LOC
 from geng.core import hashes
@@ -106,12 +106,6 @@ def compiled(cf: Cf, lines: Sequence[tuple[str, str]]) -> Sequence[tuple[str, Va
     return made
 
 
-@with_cf
-def text_value(cf: Cf, text: str) -> Value:
-    """A text with variables."""
-    return compile_value(cf, text)
-
-
 def rule_of(cf: Cf, pattern: str, replacement: str, *, caseless: bool = False, domain: bool = False) -> Rule:
     """`~regex`, or a text, and what stands in its place."""
     if pattern[:1] == "~":
@@ -146,7 +140,7 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True, tls=True):
     cookie_flags: list[CookieFlags] | None = value(None)
     set_header: Sequence[tuple[str, str]] = directive("proxy_set_header", HSL, keyval, default=(), repeat=True)
     set_body: str | None = directive("proxy_set_body", HSL, string, default=None)
-    method: Value | None = directive("proxy_method", HSL, text_value, default=None)
+    method: Value | None = directive("proxy_method", HSL, complex_text, default=None)
     http_version: int = directive("proxy_http_version", HSL, enum({"1.0": 10, "1.1": 11, "2": 20}), default=11)
     headers_hash_max_size: int = directive("proxy_headers_hash_max_size", HSL, num, default=512)
     headers_hash_bucket_size: int = directive("proxy_headers_hash_bucket_size", HSL, num, default=64)
