@@ -11,13 +11,7 @@ import pytest
 
 from tests.examples.conftest import EXAMPLES
 from tests.harness.server import Server, wait_until
-
-UPGRADE = {
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
+from tests.harness.websocket import ACCEPT, CLOSE, UPGRADE, frame
 
 
 @pytest.fixture
@@ -38,11 +32,6 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def frame(data: bytes, opcode: int = 1, mask: bytes = b"\x01\x02\x03\x04") -> bytes:
-    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
-    return bytes([0x80 | opcode]) + size + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
-
-
 def test_page(running):
     assert "new WebSocket" in running.get("/").text
 
@@ -52,12 +41,12 @@ def test_echo(running):
         answer = c.ask("/echo", headers=UPGRADE)
         assert answer.status == 101
         assert answer["Upgrade"] == "websocket"
-        assert answer["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, 1.3
+        assert answer["Sec-WebSocket-Accept"] == ACCEPT
         c.send(frame(b"hello"))
         assert c.exactly(7) == b"\x81\x05hello"
         c.send(frame(b"x" * 1000))
         assert c.exactly(1004) == b"\x81\x7e\x03\xe8" + b"x" * 1000
-        c.send(frame(b"", opcode=8))
+        c.send(frame(b"", opcode=CLOSE))
         assert c.exactly(2) == b"\x88\x00"
         assert c.closed()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,11 @@ def peer(name: str, *other_names: str) -> str:
         found = shutil.which(one, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
         if found is not None:
             return found
+    missing(name)
+
+
+def missing(name: str) -> NoReturn:
+    """What a test does without its peer."""
     if REQUIRED:
         pytest.fail(f"{name} is not installed, and GENG_REQUIRE_PEERS=1")
     pytest.skip(f"{name} is not installed")
