@@ -608,6 +608,8 @@ def _go_idle(hc: HttpConnection) -> None:
     """Wait for the next request without a greenlet (ngx_http_set_keepalive)."""
     c = hc.c
     hot = hc.keepalive_hot
+    if not hc.served and hot.loc.tcp_nodelay:
+        c.set_nodelay()  # the end of a long answer would wait for the client to acknowledge the rest: 40 ms
     hc.served = True
     hc.pipelined = False
     hc.action = "keepalive"

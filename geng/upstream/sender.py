@@ -36,17 +36,16 @@ class Sender:
         self.c = c
         self.parts: list[Any] = [part if type(part) is FileSlice else memoryview(part) for part in parts if len(part)]
         self.ended = False
-        # what goes out between and behind parts of files is small, and would wait for the peer to acknowledge them: 40 ms
+        if u.r.loc.tcp_nodelay:
+            c.set_nodelay()  # the end of a long body would wait for the upstream to acknowledge the rest: 40 ms
+        # head and the first part of a file go out together
         self.corked = any(type(part) is FileSlice for part in self.parts)
         if self.corked:
             c.set_cork(True)
         if sent:
             self._drop(sent)
-        if u.stream is not None:
-            if u.r.loc.tcp_nodelay:
-                c.set_nodelay()
-            if u.stream.pending or u.stream.done:
-                self._take(u.stream.read())
+        if u.stream is not None and (u.stream.pending or u.stream.done):
+            self._take(u.stream.read())
 
     def __repr__(self) -> str:
         return f"<Sender {len(self.parts)} parts{', streaming' if self.u.stream else ''}>"
