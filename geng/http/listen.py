@@ -320,13 +320,18 @@ class Ports:
     def all(self) -> list[Address]:
         return [address for addresses in self.ports.values() for address in addresses]
 
-    def listenings(self, handler: Any) -> list[Listening]:
-        """The sockets to open: with *:port bound, other addresses of that port need none unless they say `bind`."""
+    def listenings(self, handler: Any, receiver: Any = None) -> list[Listening]:
+        """The sockets to open: with *:port bound, other addresses of that port need none unless they say `bind`.
+
+        *receiver*: what takes datagrams from them, None for sockets of TCP.
+        """
+        kind = socket.SOCK_STREAM if receiver is None else socket.SOCK_DGRAM
         made = []
         for addresses in self.ports.values():
             for address, others in sockets(addresses):
-                listening = Listening(address.sockaddr, address.parameters.options, handler)
+                listening = Listening(address.sockaddr, address.parameters.options, handler, kind)
                 listening.data = Port(address, others)
+                listening.receiver = receiver
                 made.append(listening)
         return made
 

@@ -192,7 +192,8 @@ class Acceptor:
     def _receive(self, listening: Listening) -> None:
         """A datagram has come."""
         try:
-            while datagram.receive(listening, self.pool, self.log) and self.multi_accept:
+            receive = listening.receiver or datagram.receive
+            while receive(listening, self.pool, self.log) and self.multi_accept:
                 pass
             if self.mutex is not None:
                 self._skip = self.pool.accept_disabled

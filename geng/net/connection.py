@@ -419,6 +419,7 @@ class ConnectionPool:
         self.connections: set[Connection] = set()
         self.number = number  # the next connection's *N
         self.step = step  # workers that share a sequence of numbers take every step-th
+        self.exiting = False
         self._warned_at = 0
         self._spare: list[tuple[Any, Timer]] = []  # watcher and timer of freed connections
 
@@ -487,6 +488,7 @@ class ConnectionPool:
 
     def close_idle(self) -> None:
         """Ask every idle connection to go (graceful shutdown).   nginx: ngx_close_idle_connections"""
+        self.exiting = True
         for c in list(self.connections):
             if c.idle and not c.closed:
                 c.drain()

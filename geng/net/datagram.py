@@ -75,7 +75,7 @@ class DatagramConnection(Connection):
             if self.local is None:
                 sent = sock.sendmsg(parts, (), 0, self.sockaddr)
             else:
-                sent = sock.sendmsg(parts, (_from(self.local),), 0, self.sockaddr)
+                sent = sock.sendmsg(parts, (source_message(self.local),), 0, self.sockaddr)
         except BlockingIOError:
             return -1
         except OSError as error:
@@ -122,7 +122,7 @@ class DatagramPeer(Connection):
         return sent
 
 
-def _from(address: str) -> tuple[int, int, bytes]:
+def source_message(address: str) -> tuple[int, int, bytes]:
     """The control message that says which of this machine's addresses sends."""
     if ":" in address:
         data = socket.inet_pton(socket.AF_INET6, address) + struct.pack("I", 0)
@@ -130,7 +130,7 @@ def _from(address: str) -> tuple[int, int, bytes]:
     return socket.IPPROTO_IP, IP_PKTINFO, struct.pack("I", 0) + socket.inet_aton(address) + bytes(4)
 
 
-def _sent_to(messages: list[tuple[int, int, bytes]]) -> str | None:
+def destination_in(messages: list[tuple[int, int, bytes]]) -> str | None:
     for level, kind, data in messages:
         if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
             return socket.inet_ntoa(data[8:12])
@@ -155,14 +155,14 @@ def receive(listening: Listening, pool: ConnectionPool, log: Logger) -> bool:
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         log.alert("recvmsg() truncated data")
         return True
-    local = _sent_to(messages) if messages else None
+    local = destination_in(messages) if messages else None
     if not address:  # an unbound unix socket: each of its datagrams stands alone
         _begin(listening, pool, data, "", local, None)
         return True
     key = (address, local)
     c = listening.clients.get(key)
     if c is not None:
-        c.deliver(data)  # type: ignore[attr-defined]
+        c.deliver(data)
     else:
         _begin(listening, pool, data, address, local, key)
     return True

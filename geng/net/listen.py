@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from geng.errors import ConfigError
 from geng.net import sockaddr as sa
@@ -55,10 +55,10 @@ class Listening:
     """One listening socket. *handler*(c) is called in the hub for each accepted connection.
 
     *data* is what the protocol keeps with it (its port with the virtual servers); *worker* the only worker that
-    accepts from it (a reuseport socket), None for all. *clients*: of a datagram socket, by their
-    addresses, in this process; *inherited*: it came from the old binary; *reused*: it was open
-    before this configuration; *beside*: the old configuration's socket on this address is of another protocol, and both
-    are open for a while.
+    accepts from it (a reuseport socket), None for all. *clients*: of a datagram socket, by their addresses (of QUIC: by
+    connection ids), in this process; *receiver*: what takes a datagram from it (geng.quic.listen), None for the usual;
+    *inherited*: it came from the old binary; *reused*: it was open before this configuration; *beside*: the old
+    configuration's socket on this address is of another protocol, and both are open for a while.
     """
 
     __slots__ = (
@@ -78,6 +78,7 @@ class Listening:
         "accepted",
         "addr_text",
         "clients",
+        "receiver",
     )
 
     def __init__(
@@ -101,10 +102,15 @@ class Listening:
         self.worker: int | None = None
         self.listens = False
         self.accepted = 0
-        self.clients: dict[object, Connection] = {}
+        self.clients: dict[object, Any] = {}
+        self.receiver: Callable[..., bool] | None = None
         self.addr_text = self.text.encode("utf-8", "surrogateescape")
 
     number = 0  # of a log context: no connection yet
+
+    @property
+    def quic(self) -> bool:
+        return self.receiver is not None
 
     def __repr__(self) -> str:
         state = "closed" if self.sock is None else f"fd {self.sock.fileno()}"

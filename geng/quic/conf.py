@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from collections.abc import Callable
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from geng.quic.stream import QuicStream
     from geng.tls.context import Context
 
-SALT = b"\x6e\xb7\x61\xcb\xdc\x0a\x5d\x12\x7a\x4b\xe6\x9a\xf3\x13\x2c\xd8\x43\x6e\x90\x57"
+SALT = b"ngx_quic"
 KEY_LENGTH = 32
 
 
@@ -37,6 +36,8 @@ class QuicConf:
     on_stream: Callable[[QuicStream], object]
     on_ready: Callable[[QuicConnection], object] = _nothing
     on_shutdown: Callable[[QuicConnection], object] = _nothing
+    validate: Callable[[QuicConnection], object] | None = None  # asks OCSP, in a greenlet, before on_ready
+    log: Any = None  # of the default server
     retry: bool = False
     gso: bool = False
     host_key: bytes = b""
@@ -59,11 +60,7 @@ class QuicConf:
         self.reset_key = derive(key, b"sr_token_key", KEY_LENGTH)
 
 
-def derive(secret: bytes, label: bytes, size: int) -> bytes:
-    """A key for one purpose (HKDF with SHA-256, RFC 5869).   nginx: ngx_quic_derive_key"""
-    extracted = hmac.digest(SALT, secret, hashlib.sha256)
-    block, out = b"", b""
-    for i in range(1, 1 + (size + 31) // 32):
-        block = hmac.digest(extracted, block + label + bytes((i,)), hashlib.sha256)
-        out += block
-    return out[:size]
+def derive(secret: bytes, label: bytes, size: int, salt: bytes = SALT) -> bytes:
+    """A key for one purpose (HKDF with SHA-256, RFC 5869), of at most 32 bytes.   nginx: ngx_quic_derive_key"""
+    extracted = hmac.digest(salt, secret, "sha256")
+    return hmac.digest(extracted, b"\0%c%c%b\0\x01" % (size, len(label), label), "sha256")[:size]

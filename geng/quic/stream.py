@@ -413,10 +413,16 @@ class QuicStream(Connection):
         if read <= 0:
             return
         self._flowed = last
-        if self.recv_state is Recv.RECV and self.recv_max <= last + self.recv_window // 2:
-            self.recv_max = last + self.recv_window
-            c.queue_frame(frames.MaxStreamData(self.id, self.recv_max))
+        if self.recv_max <= last + self.recv_window // 2:
+            self.renew_limit()
         c.stream_read(read)
+
+    def renew_limit(self) -> None:
+        """MAX_STREAM_DATA, if there is room that the client does not know of."""
+        limit = self._flowed + self.recv_window
+        if self.recv_state is Recv.RECV and self.recv_max != limit:
+            self.recv_max = limit
+            self.connection.queue_frame(frames.MaxStreamData(self.id, limit))
 
     # ---- the end
 

@@ -96,6 +96,20 @@ EVP_sha1 p                                EVP_aes_128_cbc p
 EVP_aes_256_cbc p                         EVP_EncryptInit_ex i pppss
 EVP_DecryptInit_ex i pppss                EVP_MAC_CTX_set_params i pp
 
+EVP_CIPHER_CTX_new p                      EVP_CIPHER_CTX_free v p
+EVP_CIPHER_CTX_ctrl i piip                EVP_CipherInit_ex i pppssi
+EVP_CIPHER_CTX_set_padding i pi           EVP_CipherUpdate i pppsi
+EVP_CipherFinal_ex i ppp                  EVP_aes_128_gcm p
+EVP_aes_256_gcm p                         EVP_chacha20_poly1305 p
+EVP_aes_128_ccm p                         EVP_aes_128_ecb p
+EVP_aes_256_ecb p                         EVP_chacha20 p
+
+SSL_CTX_set_keylog_callback v pp          SSL_CTX_has_client_custom_ext i pi
+SSL_CTX_add_custom_ext i piippppp         SSL_set_msg_callback v pp
+SSL_set_bio v ppp                         SSL_set_max_early_data i pi
+SSL_CIPHER_get_id L p                     BIO_s_null p
+BIO_write i psi
+
 X509_free v p                             X509_up_ref i p
 X509_digest i pppp                        X509_NAME_digest i pppp
 X509_get_subject_name p p                 X509_get_issuer_name p p
