@@ -462,7 +462,7 @@ def _process(r: Request, head: RequestHead) -> None:
         for note in head.notes or ():
             r.log.info(note, ctx=hc.c)
         if head.rc != _DONE:
-            _refuse(r, head)
+            refuse(r, head)
             return
         r.request_length = head.size
         r.content_length_n = head.content_length_n
@@ -500,7 +500,7 @@ def read_early(r: Request) -> int:
     return r.read_body()
 
 
-def _refuse(r: Request, head: RequestHead) -> None:
+def refuse(r: Request, head: RequestHead) -> None:
     """A head that cannot be served (ngx_http_process_request_line and …_headers)."""
     status = head.rc
     if head.message:

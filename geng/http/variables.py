@@ -335,6 +335,16 @@ def _joined_in(name: bytes) -> Getter:
     return lambda r: r.head.joined(name)
 
 
+def _geng_server(r: Request) -> bytes:
+    """Where the request's server stands: file:line."""
+    return to_bytes(f"{r.srv.file}:{r.srv.line}")
+
+
+def _geng_location(r: Request) -> bytes:
+    """Where the block stands that serves the request (a location, or an `if` in one; else the server): file:line."""
+    return to_bytes(f"{r.loc.file}:{r.loc.line}") if r.loc.file else _geng_server(r)
+
+
 HOSTNAME = socket.gethostname().lower().encode()
 
 VARIABLES: tuple[Variable, ...] = (
@@ -398,6 +408,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("connection_time", _connection_time, NOCACHEABLE),
     Variable("nginx_version", lambda r: NGINX_VERSION),
     Variable("hostname", lambda r: HOSTNAME),
+    Variable("geng_server", _geng_server, NOCACHEABLE),
+    Variable("geng_location", _geng_location, NOCACHEABLE),
     Variable("pid", lambda r: b"%d" % os.getpid()),
     Variable("msec", lambda r: b"%.3f" % clock.now(), NOCACHEABLE),
     Variable("time_iso8601", lambda r: clock.iso8601(), NOCACHEABLE),

@@ -1,7 +1,6 @@
-"""`geng explain`: what the compiled configuration does with one request, as far as the content phase, and why.
+"""`geng explain`: what the compiled configuration does with one request, step by step, and why.
 
-The server's own parser, search and rewrite handlers run here, on a connection that leads nowhere; what is from the content
-phase on (and what asks others: access checks, subrequests) does not run.
+The server's own parser, search, phases and filters run here (geng.tools.tracing), on a connection that leads nowhere.
 """
 
 from __future__ import annotations
@@ -17,43 +16,73 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+from geng.conf import tables
+from geng.conf.tables import HTTP, LIF, LMT, LOC, SIF, SRV
+from geng.core.hostnames import HostTable
 from geng.core.log import Log
 from geng.errors import ConfigError
 from geng.hot.http1 import DONE as HEAD_DONE
 from geng.hot.http1 import RequestHead
-from geng.http.conf import CoreLoc
-from geng.http.connection import HttpConnection, choose_server
+from geng.http import phases
+from geng.http.conf import CoreSrv
+from geng.http.connection import HttpConnection, choose_server, refuse
+from geng.http.filters import ClientGone
 from geng.http.listen import Address
-from geng.http.location import REDIRECT, LocationTree, find
-from geng.http.module import DECLINED
-from geng.http.phases import enter
 from geng.http.request import Request
 from geng.lint.files import Files
 from geng.lint.tree import RAW, Place, Tree
 from geng.net.connection import ConnectionPool
 from geng.net.hub import Hub
 from geng.process.cycle import Cycle, Options
+from geng.tools.trace import Destination, Step, Trace, text, where_of
+from geng.tools.tracing import PASSING, trace
+from geng.wire.http1 import REASONS
 
 COULD_NOT_RUN = 2
-MAX_CHANGES = 10  # nginx: NGX_HTTP_MAX_URI_CHANGES
-CONTENT = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "tunnel_pass",
-           "stub_status", "empty_gif", "return", "alias", "root")  # fmt: skip
+
+NOT_INHERITED = frozenset(
+    ("include", "set", "rewrite", "return", "break", "server_name", "listen", "try_files", "alias", *PASSING)
+)
+"""What a block says for itself alone."""
+
+
+@dataclass
+class Candidate:
+    """A server of the socket: its names, and why it was taken or left."""
+
+    where: str
+    names: list[str]
+    why: str
+
+
+@dataclass
+class Value:
+    """A directive in force, and where it was said."""
+
+    directive: str
+    arguments: str
+    where: str
 
 
 @dataclass
 class Explanation:
-    """What became of a request. *steps* are sentences in order; *values*: directive, arguments, where it was said."""
+    """What became of a request."""
 
+    request: str
     listen: str
     server: str
     why: str
-    steps: list[str] = field(default_factory=list)
+    others: list[Candidate] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     location: str = ""
     where: str = ""
     uri: str = ""
     args: str = ""
     answer: str = ""
-    values: list[tuple[str, str, str]] = field(default_factory=list)
+    status: int = 0
+    destination: Destination | None = None
+    filters: list[str] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-c", "--conf", default="conf/nginx.conf", metavar="FILE")
     made.add_argument("-p", "--prefix", default="")
     made.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
+    made.add_argument("--from", dest="client", default="127.0.0.1", metavar="ADDRESS", help="the client's address")
     made.add_argument("--json", action="store_true")
     made.add_argument("method", metavar="METHOD")
     made.add_argument("url", metavar="URL")
@@ -73,14 +103,31 @@ def main(words: Sequence[str]) -> int:
     options = parser().parse_args(list(words))
     prefix = options.prefix or os.getcwd()
     try:
-        found = Explainer(options.conf, prefix).explain(options.method, options.url, options.header)
+        found = Explainer(options.conf, prefix).explain(options.method, options.url, options.header, options.client)
     except (ConfigError, ValueError) as error:
         sys.stderr.write(f"geng explain: {error}\n".encode("utf-8", "replace").decode())
         return COULD_NOT_RUN
-    text = json.dumps(asdict(found), indent=2) + "\n" if options.json else shown(found)
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    made = json.dumps(asdict(found), indent=2) + "\n" if options.json else shown(found)
+    sys.stdout.buffer.write(made.encode("utf-8", "replace"))
     sys.stdout.buffer.flush()
     return 0
+
+
+class Negotiated:
+    """A TLS session as a client has it that sends no certificate, for a request to https://."""
+
+    servername = None  # the server is chosen by the request's Host
+    misdirected = False
+    revoked = ""
+
+    def verify_result(self) -> tuple[int, str]:
+        return 0, ""
+
+    def has_peer_certificate(self) -> bool:
+        return False
+
+    def forget_session(self) -> None:
+        """There is none to be resumed."""
 
 
 class Explainer:
@@ -98,188 +145,233 @@ class Explainer:
         pool = ConnectionPool(Hub(), 8, self.log)
         self.main.worker = SimpleNamespace(hub=pool.hub, pool=pool, log=self.log, exiting=False, cycle=self.cycle)
         self.pool = pool
+        self.trace = trace(self.cycle.http, self.tree)
 
     def __repr__(self) -> str:
         return f"<Explainer {self.tree.main}>"
 
-    def explain(self, method: str, url: str, headers: Sequence[str] = ()) -> Explanation:
+    def explain(self, method: str, url: str, headers: Sequence[str] = (), client: str = "127.0.0.1") -> Explanation:
         """What becomes of *method* *url*; raises ValueError for a URL that no server here is asked."""
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-        address = _address(self.main.ports.all(), port)
-        head = f"{method} {_target(parts)} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        data = (head + "".join(f"{line}\r\n" for line in headers) + "\r\n").encode("utf-8", "surrogateescape")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f'"{url}" is no URL that begins with http:// or https:// and a host')
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        address = _address(self.main.ports.all(), parts.hostname, port)
+        data = _head(method, parts, headers)
+        self.trace.begin()
         ours, theirs = socket.socketpair()
-        connection = self.pool.get(ours.detach())
+        connection: Any = self.pool.get(ours.detach())
         try:
-            return _walk(_request(connection, address, data), address, self.tree)
+            connection.addr_text, connection.sockaddr = client.encode(), (client, 49152)
+            host = "127.0.0.1" if address.wildcard else address.sockaddr[0]
+            listening = SimpleNamespace(text=address.text, sockaddr=(host, port), wildcard=False)
+            connection.listening, connection.port = listening, 49152
+            r = _request(connection, address, data, parts.scheme == "https")
+            return self._walk(r, address, f"{method} {url}")
         finally:
-            if connection is not None:
-                connection.close()
+            connection.close()
             theirs.close()
 
+    def _walk(self, r: Request, address: Address, asked: str) -> Explanation:
+        others = _candidates(r, address)
+        chosen = next(each for each in others if each[0] is r.srv)[1]
+        listen = address.text if isinstance(address.text, str) else address.text.decode()
+        found = Explanation(asked, listen, chosen.where, chosen.why)
+        found.others = [each for server, each in others if server is not r.srv]
+        _serve(r)
+        made = self.trace
+        made.found(r)
+        found.steps = made.steps
+        found.uri, found.args = text(r.uri), text(r.args)
+        found.location, found.where = made.name(r.loc), where_of(r.loc)
+        found.destination = made.destination
+        found.status = 0 if made.destination else made.status
+        found.answer = _answer(r, made)
+        found.filters = made.filters.get(id(r.loc), [])
+        place = made.place(r.loc)
+        if place is not None:
+            found.values = values(place)
+        return found
 
-def _target(parts: Any) -> str:
-    path = parts.path or "/"
-    return f"{path}?{parts.query}" if parts.query else path
+
+def _head(method: str, parts: Any, headers: Sequence[str]) -> bytes:
+    """The request as it comes over the wire."""
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = target.replace(" ", "%20")
+    lines = [f"{method} {target} HTTP/1.1"]
+    if not any(line.lower().startswith("host:") for line in headers):
+        lines.append(f"Host: {parts.netloc.rpartition('@')[2]}")
+    return "".join(f"{line}\r\n" for line in [*lines, *headers, ""]).encode("utf-8", "surrogateescape")
 
 
-def _address(addresses: list[Address], port: int) -> Address:
-    """The address that a connection to *port* comes to: that of all interfaces, else the first."""
+def _address(addresses: list[Address], host: str, port: int) -> Address:
+    """The address that a connection to *host* and *port* comes to: the host's own, that of all interfaces, the first."""
     there = [each for each in addresses if isinstance(each.sockaddr, tuple) and each.sockaddr[1] == port]
     if not there:
         known = ", ".join(sorted({each.text for each in addresses}))
         raise ValueError(f"nobody listens on port {port}, but on {known}")
-    return next((each for each in there if each.wildcard), there[0])
+    own = next((each for each in there if each.sockaddr[0] == host), None)
+    return own or next((each for each in there if each.wildcard), there[0])
 
 
-def _request(connection: Any, address: Address, data: bytes) -> Request:
+def _request(connection: Any, address: Address, data: bytes, https: bool) -> Request:
     hc = HttpConnection(connection, address)
     connection.data = hc
+    if https:
+        hc.ssl = Negotiated()
     head = RequestHead(address.request_options or hc.srv.options)
     rc = head.feed(data)
     for _ in range(2):  # the first time it may stop where the host is known
         if rc == HEAD_DONE:
             break
         rc = head.feed(data)
-    if rc != HEAD_DONE:
-        raise ValueError("the request is refused before a location is looked for")
+    if rc < 400 and rc != HEAD_DONE:
+        raise ValueError("the method, the URL or a header is no whole request")
     r = Request(connection, hc, head, hc.srv.default.hot, 0)
     hc.request = r
     choose_server(r, head)
+    r.content_length_n = head.content_length_n
+    r.chunked_body = head.chunked
+    r.keepalive = True
+    r.pause = lambda ms: None  # type: ignore[method-assign]  # auth_delay: nobody guesses here
     return r
 
 
-def _walk(r: Request, address: Address, tree: Tree) -> Explanation:
-    named = r.srv is not address.default
-    host = (r.head.server or b"").decode("utf-8", "replace")
-    others = len(address.servers) - 1
-    why = f'"{host}" is one of its names' if named else f'it is the default of {others + 1}: no other has the name "{host}"'
-    if not others:
-        why = "it is the only one there"
-    found = Explanation(
-        address.text if isinstance(address.text, str) else address.text.decode(), f"{r.srv.file}:{r.srv.line}", why
-    )
-    rc = _rewrites(r, r.hot.server_rewrite, found)
-    if rc == DECLINED:
-        rc = _search(r, found)
-    found.uri, found.args = r.uri.decode("utf-8", "replace"), r.args.decode("utf-8", "replace")
-    place = _place(tree, r.loc, r.srv)
-    found.location, found.where = _name(r.loc), f"{r.loc.file}:{r.loc.line}" if r.loc.file else found.server
-    if place is not None:
-        found.values = _values(place)
-        if rc == DECLINED:
-            found.answer = _content(place)
-    if rc != DECLINED:
-        found.answer = f"{rc if rc >= 200 else r.out.status} in the rewrite phase"
-    return found
-
-
-def _rewrites(r: Request, handlers: Sequence[Any], found: Explanation) -> int:
-    for handler in handlers:
-        before = (r.uri, r.args, dict(r.vars))
-        rc: int = handler(r)
-        if (r.uri, r.args) != before[:2]:
-            arguments = f"?{r.args.decode('utf-8', 'replace')}" if r.args else ""
-            found.steps.append(f"rewritten to {r.uri.decode('utf-8', 'replace')}{arguments}")
-        for name, value in r.vars.items():
-            if before[2].get(name) != value and value is not None and name in r.vars:
-                found.steps.append(f"${name} = {value.decode('utf-8', 'replace')!r}")
-        if rc != DECLINED:
-            return rc
-    return DECLINED
-
-
-def _search(r: Request, found: Explanation) -> int:
-    """nginx's loop of find_config and rewrite, told step by step."""
-    for _ in range(MAX_CHANGES + 1):
-        r.uri_changed = False
-        hot = r.hot
-        r.loc = hot.default
-        _candidates(r, hot.search, found)
-        outcome = find(r, hot.search)
-        found.steps.append(f"location: {_name(r.loc)}")
-        hot = r.loc.hot
-        if hot.internal and not r.internal:
-            return 404
-        enter(r, hot)
-        if outcome == REDIRECT:
-            return 301
-        rc = _rewrites(r, r.hot.rewrite, found)
-        if rc != DECLINED or not r.uri_changed:
-            return rc
-    return 500
-
-
-def _candidates(r: Request, tree: LocationTree, found: Explanation) -> None:
-    """What was looked at, in the order in which it is tried."""
-    uri = r.uri
-    if uri in tree.exact:
-        found.steps.append(f"tried = {uri.decode('utf-8', 'replace')}: the same")
-        return
-    prefix = tree.prefix(uri) if tree.names else None
-    if prefix is not None:
-        found.steps.append(f"tried prefixes: {_name(prefix)} is the longest that fits")
-        if prefix.search is not None:
-            _candidates(r, prefix.search, found)
-        if prefix.noregex:
+def _serve(r: Request) -> None:
+    """Run the phases as the server does; the head of an answer is enough."""
+    r.header_only = True
+    try:
+        if r.head.rc >= 400:
+            refuse(r, r.head)
             return
-    for match, loc in tree.regexes:
-        fits = bool(match(r, uri))
-        found.steps.append(f"tried {_name(loc)}: {'matches' if fits else 'no match'}")
-        if fits:
-            return
+        for handler in r.hot.post_read:
+            rc = handler(r)
+            if rc >= 200:
+                phases.finalize(r, rc)
+                return
+        phases.run(r)
+    except ClientGone:
+        pass  # the answer has no place to go to; what was decided is known
+    finally:
+        for cleanup in r.cleanups or ():
+            cleanup()
 
 
-def _name(loc: CoreLoc) -> str:
-    if not loc.name:
-        return "none (the server itself)"
-    modifier = "= " if loc.exact else ""
-    if loc.regex is not None:
-        modifier = "~ "
-    elif loc.noregex and not loc.exact:
-        modifier = "^~ "
-    return f"{modifier}{loc.name}"
+def _candidates(r: Request, address: Address) -> list[tuple[CoreSrv, Candidate]]:
+    """Every server of the socket, with the reason why it is the one or not."""
+    host = r.head.server or b""
+    shown = f'"{text(host)}"' if host else "a request without Host"
+    fits = {id(srv): _fitting(srv, host) for srv in address.servers}
+    best = fits[id(r.srv)]
+    made = []
+    for srv in address.servers:
+        own = fits[id(srv)]
+        if srv is r.srv:
+            why = f"{shown} {own}" if own else _default(address, shown)
+        elif own:
+            why = f"{shown} {own} as well, but " + ("it stands behind" if own == best else "that is tried later")
+        elif srv is address.default:
+            why = "the default, for names that no server has"
+        else:
+            why = f"{shown} is none of its names"
+        names = [text(name) if regex is None else f"~{text(name)}" for name, regex in srv.names]
+        made.append((srv, Candidate(f"{srv.file}:{srv.line}", [name for name in names if name], why)))
+    return made
 
 
-def _place(tree: Tree, loc: CoreLoc, srv: Any) -> Place | None:
-    file, line = (loc.file, loc.line) if loc.file else (srv.file, srv.line)
-    blocks = [place for place in tree.root.walk() if place.node.block is not None]
-    there = [place for place in blocks if (place.node.file, place.node.line) == (file, line)]
-    named = [place for place in there if loc.file and place.name == "location" and place.args[-1:] == (loc.name,)]
-    servers = [place for place in there if not loc.file and place.name == "server"]
-    return next(iter([*named, *servers, *there]), None)
+def _default(address: Address, shown: str) -> str:
+    if len(address.servers) == 1:
+        return "it is the only one there"
+    kind = "says so" if address.has_default else "is the first one"
+    return f"it is the default of {len(address.servers)} ({kind}): no other has the name {shown}"
 
 
-def _values(place: Place) -> list[tuple[str, str, str]]:
+def _fitting(srv: CoreSrv, host: bytes) -> str:
+    """How a server's names fit *host*: the first of the kinds that nginx asks one after the other; "" not at all."""
+    tables_: HostTable[CoreSrv] = HostTable()
+    for name, regex in srv.names:
+        if regex is None and name:
+            try:
+                tables_.add(name, srv)
+            except ValueError:  # said twice: it counts once
+                continue
+    if host in tables_.exact:
+        return "is one of its names"
+    for table, what in ((tables_.heads, "wildcard in front"), (tables_.tails, "wildcard behind")):
+        alone: HostTable[CoreSrv] = HostTable()
+        setattr(alone, "heads" if table is tables_.heads else "tails", table)
+        if alone.find(host) is not None:
+            return f"fits a name with a {what}"
+    for name, regex in srv.names:
+        if regex is not None and regex.search(host) is not None:
+            return f"matches ~{text(name)}"
+    return ""
+
+
+def _answer(r: Request, made: Trace) -> str:
+    if made.destination is not None:
+        return made.destination.directive
+    if not made.status:
+        return "the connection is closed without an answer"
+    said = f"{made.status} {text(REASONS.get(made.status, b''))}".strip()
+    if made.redirect and 300 <= made.status < 400 or made.status == 201:
+        said += f" to {made.redirect}"
+    return said
+
+
+def values(place: Place) -> list[Value]:
     """The directives in force inside *place*: its own, and those of the levels above that it says nothing about."""
     seen: set[str] = set()
     made = []
     for block in (place, *place.above()):
-        here = [each for each in block.children if each.node.block is None and each.context != RAW and each.name not in seen]
+        if not block.inside & (HTTP | SRV | LOC | SIF | LIF | LMT):
+            continue
+        here = [each for each in block.children if each.context != RAW and each.name not in seen]
+        here = [each for each in here if each.node.block is None or each.name == "types"]
+        around = place.name in ("if", "limit_except") and block is place.parent
         for each in here:
-            if each.name not in ("include", "set", "rewrite", "server_name", "listen", "return", "break") or block is place:
-                made.append((each.name, " ".join(each.args), f"{each.node.file}:{each.node.start_line}"))
+            stays = block is place or around and each.name in ("alias", *PASSING)
+            if each.name != "include" and (stays or _comes_down(each.name)):
+                made.append(Value(each.name, " ".join(each.args), f"{each.node.file}:{each.node.start_line}"))
         seen |= {each.name for each in here}
+        if "alias" in seen:
+            seen.add("root")
     return made
 
 
-def _content(place: Place) -> str:
-    for name in CONTENT:
-        own = place.first(name) if name not in ("root",) else next(iter(place.inherited(name)), None)
-        if own is not None:
-            return f"{own.name} {' '.join(own.args)}".strip()
-    return "files below the prefix's html"
+def _comes_down(name: str) -> bool:
+    """Whether a directive of an outer level means something for a location."""
+    if name in NOT_INHERITED:
+        return False
+    known = tables.entries(name)
+    return not known or any(entry.contexts & (SRV | LOC) for entry in known)
 
 
 def shown(found: Explanation) -> str:
     """For people."""
-    lines = [f"listen    {found.listen}", f"server    {found.server}: {found.why}"]
-    lines += [f"          {step}" for step in found.steps]
-    lines += [
-        f"location  {found.location} ({found.where})",
-        f"uri       {found.uri}" + (f"?{found.args}" if found.args else ""),
-    ]
-    lines += [f"answer    {found.answer}", "in force"]
-    lines += [f"          {name} {args};   {where}".replace("  ;", ";") for name, args, where in found.values]
+    lines = [f"request   {found.request}", f"listen    {found.listen}", f"server    {found.server}: {found.why}"]
+    for other in found.others:
+        lines.append(f"          not {other.where} ({' '.join(other.names) or 'no name'}): {other.why}")
+    phase = ""
+    lines.append("steps")
+    for step in found.steps:
+        name = step.phase if step.phase != phase else ""
+        phase = step.phase
+        where = f"  [{step.where}]" if step.where else ""
+        lines.append(f"  {name:14} {step.what}" + (f": {step.result}" if step.result else "") + where)
+    lines += [f"location  {found.location} ({found.where})"]
+    lines += [f"uri       {found.uri}" + (f"?{found.args}" if found.args else "")]
+    lines += [f"answer    {found.answer}"]
+    if found.destination is not None:
+        lines += _destination(found.destination)
+    lines += [f"filters   {' '.join(found.filters) or 'none'}"] if found.filters else []
+    lines += ["in force"]
+    lines += [f"          {each.directive} {each.arguments};  [{each.where}]".replace(" ;", ";") for each in found.values]
     return "\n".join(lines) + "\n"
+
+
+def _destination(made: Destination) -> list[str]:
+    lines = [f"goes to   {made.url or made.group}"] if made.url or made.group else []
+    lines += [f"          peer {peer}" for peer in made.peers]
+    lines += [f"          > {line}" for line in made.request]
+    return lines
