@@ -107,8 +107,11 @@ class Acceptor:
         self._prepare.start(self._turn)
         self._turn()
 
-    def stop(self) -> None:
-        """Accept no more; the sockets stay open (the caller closes them)."""
+    def stop(self, keep_quic: bool = False) -> None:
+        """Accept no more; the sockets stay open (the caller closes them).
+
+        *keep_quic*: QUIC's sockets are read on, for all its connections live behind them.
+        """
         for watcher in (self._prepare, self._forked):
             if watcher is not None:
                 watcher.stop()
@@ -117,11 +120,17 @@ class Acceptor:
             self._pause = None
         if self._retry is not None:
             self._retry.cancel()
-        self._disable(everything=True)
+        for listening, watcher in self._watchers:
+            if not (keep_quic and listening.quic):
+                watcher.stop()
+            elif not watcher.active:
+                watcher.start(self._receive, listening)
+        self._registered.clear()
         if self.mutex is not None:
             self.mutex.unlock()
+            self.mutex = None
         self.pool.reserve(-len(self.listenings))
-        self._watchers = []
+        self._watchers = [pair for pair in self._watchers if keep_quic and pair[0].quic]
 
     def _enable(self, own: bool = False) -> None:
         """Watch the sockets; *own*: only those that no other worker has (reuseport)."""

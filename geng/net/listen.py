@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BACKLOG = 511  # NGX_LISTEN_BACKLOG on Linux
 IP_PKTINFO = 8
 IPV6_RECVPKTINFO = 49
+IP_MTU_DISCOVER = 10
+IPV6_MTU_DISCOVER = 23
+PMTUDISC_DO = 2
 SO_PROTOCOL = getattr(socket, "SO_PROTOCOL", 38)
 
 
@@ -128,6 +131,7 @@ class Listening:
         twin = Listening(self.sockaddr, self.options, self.handler, self.kind)
         twin.data = self.data
         twin.worker = worker
+        twin.receiver = self.receiver
         return twin
 
     # ---- opening
@@ -222,7 +226,7 @@ class Listening:
                 log.alert(f"setsockopt(SO_REUSEPORT) {self.text} failed, ignored", err=error.errno)
         if self.beside:
             return
-        self.sock, self.listens = old.sock, old.listens
+        self.sock, self.listens, self.clients = old.sock, old.listens, old.clients
         self.inherited, self.reused = old.inherited, True
         if isinstance(self.sockaddr, tuple) and self.sockaddr[1] == 0:
             self.sockaddr, self.text, self.addr_text = old.sockaddr, old.text, old.addr_text
@@ -255,6 +259,18 @@ class Listening:
             )
             try:
                 sock.setsockopt(level, option, 1)
+            except OSError as error:
+                log.alert(f"setsockopt({name}) for {self.text} failed, ignored", err=error.errno)
+        if self.quic:
+            # no datagram is cut into fragments: how large they may be is found out
+            six = sa.family(self.sockaddr) == socket.AF_INET6
+            name, level, option = (
+                ("IPV6_MTU_DISCOVER", socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER)
+                if six
+                else ("IP_MTU_DISCOVER", socket.IPPROTO_IP, IP_MTU_DISCOVER)
+            )
+            try:
+                sock.setsockopt(level, option, PMTUDISC_DO)
             except OSError as error:
                 log.alert(f"setsockopt({name}) for {self.text} failed, ignored", err=error.errno)
         if self.listens:

@@ -229,9 +229,10 @@ class Worker:
         timeout = self.cycle.core.shutdown_timeout
         if timeout:
             self.hub.after(timeout, self._close_all)
-        self.acceptor.stop()
+        self.acceptor.stop(keep_quic=True)
         for listening in self.cycle.listenings:
-            listening.close()
+            if not listening.quic:
+                listening.close()
         self.finish()
         self._look()
 
