@@ -221,9 +221,11 @@ def _collect(r: Request, reader: BodyReader, body: RequestBody) -> None:
     buffer_size = loc.client_body_buffer_size
     plain = not r.chunked_body and r.head.http_version < 2000
     in_memory = buffer_size + (buffer_size >> 2) if plain else buffer_size
-    whole = not r.chunked_body and r.content_length_n < in_memory
-    held = 0
+    room = _header_buffer(r) - r.request_length  # of what came with the head, so much would have been in nginx's buffer
     parts = reader.preread()
+    with_head = min(reader.received, room) if room > 0 else 0
+    whole = not r.chunked_body and r.content_length_n - with_head < in_memory
+    held = 0
     while True:
         for part in parts:
             held += len(part)
@@ -238,6 +240,12 @@ def _collect(r: Request, reader: BodyReader, body: RequestBody) -> None:
                             loc.client_body_timeout)  # fmt: skip
     if loc.client_body_in_file_only or r.body_in_file or (body.file is not None and body.memory):
         _to_file(r, body)
+
+
+def _header_buffer(r: Request) -> int:
+    """The size of the buffer that nginx would have read the head into."""
+    small: int = r.srv.client_header_buffer_size
+    return small if r.request_length <= small else r.srv.large_client_header_buffers[1]
 
 
 def _to_file(r: Request, body: RequestBody) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import os
 import platform
@@ -137,18 +138,22 @@ class Bench:
         port = self.real_ports[name] if case.name == "proxy-real" else self.running[name].port
         return f"http://127.0.0.1:{port}{case.uri}"
 
-    def load(self, name: str, case: cases.Case, seconds: int) -> wrk.Load:
+    def load(self, name: str, case: cases.Case, seconds: int, pause: float = 0) -> wrk.Load:
         log = self.running[name].folder / "access.log"
         if log.exists():
             os.truncate(log, 0)  # opened for appending: it goes on at the start
-        return wrk.load(self.url(name, case), seconds, case.connections, self.folder, case.body, self.load_cores)
+        return wrk.load(
+            self.url(name, case), seconds, case.connections, self.folder, case.body, self.load_cores, case.headers,
+            case.send, pause,
+        )  # fmt: skip
 
     def check(self, name: str, case: cases.Case) -> str:
         """What is wrong with one answer, byte by byte; nothing when it is right."""
         host, _, uri = self.url(name, case).removeprefix("http://").partition("/")
         connection = http.client.HTTPConnection(host, timeout=10)
         try:
-            connection.request("GET", "/" + uri)
+            headers = dict(line.split(": ", 1) for line in case.headers)
+            connection.request("POST" if case.send else "GET", "/" + uri, b"x" * case.send or None, headers)
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as reason:
@@ -157,10 +162,12 @@ class Bench:
             connection.close()
         if answer.status != 200:
             return f"status {answer.status}"
+        if "gzip" in case.name:
+            body = gzip.decompress(body)
         return "" if body == self.expected(case) else f"a wrong body of {len(body)} bytes"
 
     def expected(self, case: cases.Case) -> bytes:
-        if case.name == "return":
+        if case.uri == "/return":
             return b"ok\n"
         if case.body == len(cases.SMALL) + 1:
             return cases.SMALL.encode() + b"\n"

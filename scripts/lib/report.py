@@ -9,10 +9,10 @@ from .measure import Idle, Result
 MB = 1024 * 1024
 LARGE = 100_000  # from this body on, throughput is printed beside requests
 
-HEADINGS = ("case", "requests/s", "CPU µs/request", "ratio", "spread", "p99 ms", "memory MB")
+HEADINGS = ("case", "requests/s", "rate", "CPU µs/request", "ratio", "spread", "p99 ms", "memory MB")
 NOTES = (
-    "Every pair is nginx / geng, each the median of its rounds; ratio is geng's CPU per request by nginx's, "
-    "spread geng's lowest and highest round by the same.",
+    "Every pair is nginx / geng, each the median of its rounds; rate is geng's requests per second by nginx's, "
+    "ratio geng's CPU per request by nginx's, spread geng's lowest and highest round by the same.",
 )
 
 
@@ -40,12 +40,13 @@ def markdown(results: Sequence[Result | Idle], about: Sequence[str]) -> None:
 
 def row(result: Result) -> tuple[str, ...]:
     if result.errors:
-        return (result.case.name, "wrong", "-", "-", "-", "-", "-")
+        return (result.case.name, "wrong", *["-"] * (len(HEADINGS) - 2))
     nginx, geng = result.sides["nginx"], result.sides["geng"]
     base = result.median("nginx", "cpu_us")
     return (
         result.case.name,
         " / ".join(rate(result, side) for side in ("nginx", "geng")),
+        f"{result.ratio('per_second'):.2f}",
         " / ".join(f"{result.median(side, 'cpu_us'):.1f}" for side in ("nginx", "geng")),
         f"{result.ratio('cpu_us'):.2f}",
         f"{min(geng.cpu_us) / base:.2f}-{max(geng.cpu_us) / base:.2f}",

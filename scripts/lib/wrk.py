@@ -21,6 +21,23 @@ end
 """
 
 
+# A mean pause of fractions of a millisecond, in whole ones.
+PAUSE = """
+local mean = {pause}
+function delay()
+  local whole = math.floor(mean)
+  return whole + (math.random() < mean - whole and 1 or 0)
+end
+"""
+
+BODY = """
+wrk.method = "POST"
+local file = io.open("{path}", "rb")
+wrk.body = file:read("*a")
+file:close()
+"""
+
+
 @dataclass(frozen=True)
 class Load:
     """One run: times in µs. `errors` is empty when every answer was right as far as wrk can see."""
@@ -45,10 +62,22 @@ def load(
     least_bytes: int,
     cores: set[int] | None = None,
     headers: tuple[str, ...] = (),
+    send: int = 0,
+    pause: float = 0,
 ) -> Load:
-    """Requests *url* for some time. An answer has at least *least_bytes*: fewer on average is an error."""
+    """Requests *url* for some time. An answer has at least *least_bytes*: fewer on average is an error.
+
+    Each request is a POST of *send* bytes where there are any; each connection waits *pause* ms between its requests.
+    """
     script = folder / "wrk.lua"
-    script.write_text(SCRIPT)
+    text = SCRIPT
+    if send:
+        body = folder / "body"
+        body.write_bytes(b"geng " * (send // 5) + b"." * (send % 5))
+        text += BODY.format(path=body)
+    if pause:
+        text += PAUSE.format(pause=pause)
+    script.write_text(text)
     command = [
         program.require("wrk"),
         "-t1",
