@@ -32,8 +32,8 @@ CASES = (
     Case("proxy-real", "the same in a configuration of everyday size", "/api/v1/orders/4711?page=2", 61),
     Case("proxy1m", "proxied, 1 MB", "/proxy/1m", MB, 16),
     Case("proxy10m", "proxied, 10 MB", "/proxy/10m", 10 * MB, 8),
-    Case("post10k", "proxied POST of 10 KB", "/proxy/small", 61, send=10 * KB),
-    Case("post10m", "proxied POST of 10 MB, buffered", "/proxy/small", 61, 8, send=10 * MB),
+    Case("post10k", "proxied POST of 10 KB", "/upload/small", 61, send=10 * KB),
+    Case("post10m", "proxied POST of 10 MB, buffered", "/upload/small", 61, 8, send=10 * MB),
     Case("post10m-stream", "proxied POST of 10 MB, `proxy_request_buffering off`", "/stream/small", 61, 8, send=10 * MB),
     Case("gzip", "20 KB of JSON, compressed", "/gzip/20k.json", KB, headers=("Accept-Encoding: gzip",)),
     Case("connect", "`return 200`, a new connection for each request", "/return", 3, headers=("Connection: close",)),
@@ -67,7 +67,12 @@ http {{
             return 200 "{small}\\n";
         }}
         location /proxy/small {{ return 200 "{small}\\n"; }}
-        location /stream/small {{ return 200 "{small}\\n"; }}
+        location /body/ {{
+            client_body_buffer_size 11m;  # all of a body is read before the answer, as applications do
+            proxy_pass http://127.0.0.1:{port}/proxy/small;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+        }}
         location /proxy/1m {{ alias {files}/1m; }}
         location /proxy/10m {{ alias {files}/10m; }}
     }}
@@ -95,8 +100,13 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";
         }}
+        location /upload/ {{
+            proxy_pass http://backend/body/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
         location /stream/ {{
-            proxy_pass http://backend;
+            proxy_pass http://backend/body/;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_request_buffering off;
