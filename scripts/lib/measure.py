@@ -62,7 +62,7 @@ class Bench:
     def __init__(self, folder: Path, sides: dict[str, list[str]], seconds: int, idle: int) -> None:
         self.folder, self.commands, self.seconds, self.idle = folder, sides, seconds, idle
         self.files = folder / "files"
-        self.server_cores, self.load_cores = _share_cores()
+        self.server_cores, self.load_cores = share_cores()
         self.backend_port = servers.free_port()
         self.running: dict[str, servers.Server] = {}
         self.real_ports: dict[str, int] = {}
@@ -73,7 +73,7 @@ class Bench:
         self.folder.chmod(0o755)
         self.backend = servers.Server(
             "backend",
-            self.commands["nginx"],
+            self.commands.get("nginx") or servers.nginx_command(),
             self.folder / "backend",
             cases.backend(self.backend_port, self.files),
             self.backend_port,
@@ -199,7 +199,7 @@ class Bench:
                 opened.append(_ask(server.port))
             grown = processes.pss_bytes(server.pids()) - before
             for connection in opened[:: max(1, len(opened) // 100)]:
-                _ask_again(connection)  # they still serve
+                ask_again(connection)  # they still serve
             return grown / self.idle
         finally:
             for connection in opened:
@@ -223,7 +223,7 @@ class Bench:
         ]
 
 
-def _share_cores() -> tuple[set[int] | None, set[int] | None]:
+def share_cores() -> tuple[set[int] | None, set[int] | None]:
     """One core for the server, the next for load and backend; with a single core nobody is bound."""
     cores = sorted(os.sched_getaffinity(0))
     return ({cores[0]}, set(cores[1:3])) if len(cores) > 1 else (None, None)
@@ -237,11 +237,11 @@ def _turns(names: list[str], rounds: int) -> Iterator[list[str]]:
 
 def _ask(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-    _ask_again(connection)
+    ask_again(connection)
     return connection
 
 
-def _ask_again(connection: socket.socket) -> None:
+def ask_again(connection: socket.socket) -> None:
     connection.sendall(b"GET /return HTTP/1.1\r\nHost: localhost\r\n\r\n")
     answer = b""
     while not answer.endswith(b"ok\n"):

@@ -84,7 +84,7 @@ class Server:
         if self.cores:
             os.sched_setaffinity(self.process.pid, self.cores)  # before it has forked a worker
         try:
-            wait_until(self._ready, f"{self.name} on port {self.port}")
+            wait_until(self._ready, f"{self.name} on port {self.port}", 60)
         except TimeoutError:
             self.stop()
             raise SystemExit(f"{self.name} did not start:\n{self._said()}") from None
