@@ -129,8 +129,12 @@ class Scale:
         began = time.monotonic()
         server.process = subprocess.Popen(
             [*server.command, "-p", f"{server.folder}/", "-c", "nginx.conf", "-e", "error.log"],
-            env=program.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
+            env=program.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
         try:
             while True:
                 try:
