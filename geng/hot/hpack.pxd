@@ -50,8 +50,12 @@ cdef bytes _huffman_decode(const unsigned char* p, Py_ssize_t i, Py_ssize_t n)
 @cython.locals(out=bytearray)
 cpdef bytes integer(int first, int prefix, Py_ssize_t value)
 
+cpdef bytes huffman_decode(bytes data)
+
+cpdef bytes text(bytes data)
+
 @cython.locals(lengths="const unsigned char*", size=Py_ssize_t, bits=Py_ssize_t, short=Py_ssize_t, out=bytearray,
                held="unsigned long long", count=int, ch="unsigned char")
-cpdef bytes text(bytes data)
+cpdef bytes coded(bytes data, int first, int prefix)
 
 cpdef bytes field(bytes name, bytes value)

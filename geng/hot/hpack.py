@@ -342,8 +342,18 @@ def integer(first: int, prefix: int, value: int) -> bytes:
     return bytes(out)
 
 
+def huffman_decode(data: bytes) -> bytes:
+    """The text that *data* codes; raises HpackError."""
+    return _huffman_decode(data, 0, len(data))
+
+
 def text(data: bytes) -> bytes:
     """*data* with its length, Huffman-coded where that is shorter."""
+    return coded(data, 0, 127)
+
+
+def coded(data: bytes, first: int, prefix: int) -> bytes:
+    """The same behind the bits *first*: the lengths' *prefix* has the mark of Huffman's code before it."""
     lengths = LENGTHS
     size = len(data)
     bits = 0
@@ -351,8 +361,8 @@ def text(data: bytes) -> bytes:
         bits += lengths[ch]
     short = (bits + 7) >> 3
     if short >= size:
-        return integer(0, 127, size) + data
-    out = bytearray(integer(128, 127, short))
+        return integer(first, prefix, size) + data
+    out = bytearray(integer(first | (prefix + 1), prefix, short))
     held = 0
     count = 0
     for ch in data:

@@ -129,8 +129,9 @@ cdef int _put(object out, bytes piece) except -1
 
 @cython.final
 cdef class RequestOptions:
-    cdef public bint underscores_in_headers, ignore_invalid_headers, merge_slashes, allow_connect, stop_at_host, http2
+    cdef public bint underscores_in_headers, ignore_invalid_headers, merge_slashes, allow_connect, stop_at_host
     cdef public Py_ssize_t max_headers, small, large, number
+    cdef public long major
 
 
 @cython.final
@@ -203,7 +204,7 @@ cdef class RequestHead(Head):
     cdef int _finish(self) except -1
     cdef int _use_transfer_encoding(self, bytes value) except -1
 
-    cpdef as_http2(self)
+    cpdef as_fields(self)
     cpdef write_upstream(self, object out, NameSet skip)
     cpdef bytes read_line(self)
     cpdef bytes read_target(self)

@@ -694,14 +694,14 @@ class RequestOptions:
     *stop_at_host*: feed() returns HOST_KNOWN as soon as the server asked for is known (head.server), so that the
     caller can put that server's options into head.options before it goes on, as nginx does. Only needed where
     servers on one address differ in these options.
-    *http2*: the heads are made of HTTP/2's fields and say HTTP/2.0; sizes have been looked at already.
+    *major*: 2 or 3 where the heads are made of the fields of that HTTP and say so; sizes have been looked at already.
     """
 
     __slots__ = (
         "allow_connect",
-        "http2",
         "ignore_invalid_headers",
         "large",
+        "major",
         "max_headers",
         "merge_slashes",
         "number",
@@ -721,7 +721,7 @@ class RequestOptions:
         client_header_buffer_size: int = 1024,
         large_client_header_buffers: tuple[int, int] = (4, 8192),
         stop_at_host: bool = False,
-        http2: bool = False,
+        major: int = 1,
     ) -> None:
         self.underscores_in_headers = underscores_in_headers
         self.ignore_invalid_headers = ignore_invalid_headers
@@ -731,7 +731,7 @@ class RequestOptions:
         self.small = client_header_buffer_size
         self.number, self.large = large_client_header_buffers
         self.stop_at_host = stop_at_host
-        self.http2 = http2
+        self.major = major
 
 
 class RequestHead(Head):
@@ -938,7 +938,7 @@ class RequestHead(Head):
             i += 1
         if i == end:
             return NOT_YET
-        if self.method_id == _CONNECT and not self.options.http2:
+        if self.method_id == _CONNECT and self.options.major == 1:
             return self._authority(i, end)
         if p[i] == 47:
             self._uri_start = i
@@ -1106,7 +1106,7 @@ class RequestHead(Head):
         if p[i] != 72 or p[i + 1] != 84 or p[i + 2] != 84 or p[i + 3] != 80 or p[i + 4] != 47:
             return BAD_REQUEST
         i += 5
-        if self.method_id == _CONNECT and not self.options.http2:  # no path: the "/" of "HTTP/" serves as one
+        if self.method_id == _CONNECT and self.options.major == 1:  # no path: the "/" of "HTTP/" serves as one
             self._uri_start = i - 1
             self._uri_end = i
         if i == end:
@@ -1115,7 +1115,7 @@ class RequestHead(Head):
             return BAD_REQUEST
         while i < end and 48 <= p[i] <= 57:
             self.http_major = self.http_major * 10 + p[i] - 48
-            if self.http_major > 1 and not (self.options.http2 and self.http_major == 2):
+            if self.http_major > 1 and self.http_major != self.options.major:
                 return BAD_VERSION
             i += 1
         if i == end:
@@ -1154,7 +1154,7 @@ class RequestHead(Head):
                 self._took(self._name, i)
                 if self._mark and options.ignore_invalid_headers:
                     self.end = i
-                    if options.http2:
+                    if options.major > 1:
                         self._note(f'client sent invalid header: "{text(p[self._name : self._name_end])}"')
                         continue
                     said = text(p[self._name : self._value_end])
@@ -1268,9 +1268,9 @@ class RequestHead(Head):
         self.chunked = True
         return 0
 
-    def as_http2(self) -> None:
-        """What cannot be parsed is still HTTP/2, and answered so."""
-        self.http_version = 2000
+    def as_fields(self) -> None:
+        """What cannot be parsed is still HTTP/2 or HTTP/3, and answered so."""
+        self.http_version = self.options.major * 1000
 
     def write_upstream(self, out: list[bytes] | bytearray, skip: NameSet) -> None:
         """The header lines whose names are not in *skip*, each `Name: value\\r\\n`."""

@@ -155,19 +155,24 @@ class BodyReader:
         return BodyFailed(status)
 
 
-# HTTP/2's reader is in geng.http.v2.body, which binds it here.
-http2_reader: Callable[[Request, int, bool], BodyReader] = None  # type: ignore[assignment]
+# What takes BodyReader's place for HTTP/2 and HTTP/3, by version, and throws bodies away; bound by geng.http.v2.body and
+# geng.http.v3.body.
+framed_readers: dict[int, Callable[[Request, int, bool], BodyReader]] = {}
+framed_discards: dict[int, Callable[[Any], object]] = {}
 
 
-def bind_http2(reader: Callable[[Request, int, bool], BodyReader]) -> None:
-    """What takes BodyReader's place for HTTP/2."""
-    global http2_reader
-    http2_reader = reader
+def bind_framed(
+    version: int, reader: Callable[[Request, int, bool], BodyReader], discard: Callable[[Any], object]
+) -> None:
+    """Read the bodies of requests of *version* (2000, 3000) with *reader*; discard(c) where nobody wants one."""
+    framed_readers[version] = reader
+    framed_discards[version] = discard
 
 
 def open_reader(r: Request, limit: int, stream: bool) -> BodyReader:
     """The reader of *r*'s body. *limit*: client_max_body_size; *stream*: parts are taken when somebody has use for them."""
-    return BodyReader(r, limit) if r.head.http_version < 2000 else http2_reader(r, limit, stream)
+    version = r.head.http_version
+    return BodyReader(r, limit) if version < 2000 else framed_readers[version](r, limit, stream)
 
 
 def test_expect(r: Request) -> None:
@@ -323,7 +328,7 @@ def discard_body(r: Request) -> int:
             return OK
         r.discarded = True
         if r.head.http_version > 1999:
-            r.c.skip_body()  # type: ignore[attr-defined]
+            framed_discards[r.head.http_version](r.c)
             return OK
         reader = BodyReader(r)
         length = r.request_length

@@ -124,7 +124,7 @@ class CoreSrv(Conf, level=Level.SERVER):
         self.line = 0
         self.tls = ServerTls()
         self.http2 = False  # the `http2` directive
-        self.http2_options: tuple[RequestOptions, RequestOptions] | None = None  # made when first needed
+        self.framed_options: dict[int, tuple[RequestOptions, RequestOptions]] = {}  # of HTTP/2 and HTTP/3, when needed
         self.behind_tls = False  # some address of this server speaks TLS
 
     def __getitem__(self, cls: type[Any]) -> Any:

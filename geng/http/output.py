@@ -49,15 +49,17 @@ def server_and_date(hot: Linked) -> bytes:
     return hot.dated
 
 
-# HTTP/2's are in geng.http.v2.output, which binds them here.
-http2_output: Callable[[Request], Writer] = None  # type: ignore[assignment]
-http2_early_hints: Callable[[Request, list[tuple[bytes, bytes]]], None] = None  # type: ignore[assignment]
+# What takes the place of output() and early_hints() for HTTP/2 and HTTP/3, by version; bound by geng.http.v2.output and
+# geng.http.v3.output.
+framed_outputs: dict[int, Callable[[Request], Writer]] = {}
+framed_hints: dict[int, Callable[[Request, list[tuple[bytes, bytes]]], None]] = {}
 
 
-def bind_http2(output: Callable[[Request], Writer], hints: Callable[[Request, list[tuple[bytes, bytes]]], None]) -> None:
-    """What takes the place of output() and early_hints() for HTTP/2."""
-    global http2_output, http2_early_hints
-    http2_output, http2_early_hints = output, hints
+def bind_framed(
+    version: int, output: Callable[[Request], Writer], hints: Callable[[Request, list[tuple[bytes, bytes]]], None]
+) -> None:
+    """Answer requests of *version* (2000, 3000) with these."""
+    framed_outputs[version], framed_hints[version] = output, hints
 
 
 def output(r: Request) -> Writer:
@@ -68,7 +70,7 @@ def output(r: Request) -> Writer:
     status = out.status
     version = r.head.http_version
     if version > 1999:
-        return http2_output(r)
+        return framed_outputs[version](r)
     if version == 9 or out.headless:
         return Output(r, b"")
     method = r.method_id
@@ -437,7 +439,7 @@ def early_hints(r: Request, lines: list[tuple[bytes, bytes]]) -> None:
     if r.loc.early_hints is None or not holds(r.loc.early_hints, r):
         return
     if r.head.http_version > 1999:
-        http2_early_hints(r, lines)
+        framed_hints[r.head.http_version](r, lines)
         return
     parts = [b"HTTP/1.1 103 Early Hints\r\n", *(b"%s: %s\r\n" % line for line in lines), b"\r\n"]
     Output(r, b"".join(parts)).end()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geng.http.body import BodyFailed, BodyReader, bind_http2
+from geng.http.body import BodyFailed, BodyReader, bind_framed
 from geng.wire.http2 import MAX_WINDOW
 
 if TYPE_CHECKING:
@@ -105,4 +105,4 @@ class StreamReader(BodyReader):
         return BodyFailed(status)
 
 
-bind_http2(StreamReader)
+bind_framed(2000, StreamReader, lambda stream: stream.skip_body())

@@ -12,7 +12,7 @@ from geng.errors import ConnectionClosed
 from geng.hot import hpack
 from geng.hot.dates import http_time
 from geng.http.filters import DISCARD, ClientGone, FileSlice, Parts, Writer
-from geng.http.output import Output, absolute, bind_http2
+from geng.http.output import Output, absolute, bind_framed
 from geng.wire import http2 as wire
 
 if TYPE_CHECKING:
@@ -245,4 +245,4 @@ def early_hints(r: Request, lines: Lines) -> None:
         stream.session.flush()
 
 
-bind_http2(output, early_hints)
+bind_framed(2000, output, early_hints)

@@ -1,14 +1,16 @@
 """A request's fields become a request head that all of geng reads: the same lines as HTTP/1 would have sent.
 
-nginx: ngx_http_v2.c (ngx_http_v2_validate_header, …_pseudo_header, …_construct_request_line, …_run_request)
+nginx: ngx_http_v2.c (ngx_http_v2_validate_header, …_pseudo_header, …_construct_request_line, …_run_request),
+ngx_http_v3_request.c (ngx_http_v3_validate_header, …_process_pseudo_header, …_init_pseudo_headers, …_request_header)
 
-The fields are checked here by HTTP/2's rules; what HTTP/1 and HTTP/2 ask alike is checked by the head's own parser.
+The fields are checked here by the rules of HTTP/2 and HTTP/3; what HTTP/1 asks as well is checked by the head's parser.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import ClassVar
 
 from geng.errors import ProtocolError
 
@@ -42,33 +44,41 @@ class BadHead(ProtocolError):
 
 
 MOST_HEADS, MOST_BYTES = 512, 2048
-_heads: dict[Fields, tuple[Head, bytes]] = {}  # of requests that come again
 
 
-def head_of(fields: list[tuple[bytes, bytes]]) -> tuple[Head, bytes]:
+def head_of(fields: list[tuple[bytes, bytes]], kind: type[Head]) -> tuple[Head, bytes]:
     """What *fields* say, and the head as HTTP/1 writes it; raises BadHead.
 
     The same fields make the same head, and clients of APIs ask for the same again and again.
     """
     key = tuple(fields)
-    found = _heads.get(key)
+    heads = kind.heads
+    found = heads.get(key)
     if found is None:
-        said = Head()
+        said = kind()
         said.read(fields)
         text = said.text()
         said.check()
         found = said, text
         if len(text) <= MOST_BYTES:
-            if len(_heads) >= MOST_HEADS:
-                _heads.clear()
-            _heads[key] = found
+            if len(heads) >= MOST_HEADS:
+                heads.clear()
+            heads[key] = found
     return found
 
 
 class Head:
-    """What the fields of one request say."""
+    """What the fields of one request say.
+
+    protocol: as the request line has it; quote: around the names of pseudo-headers in messages; heads: of requests that
+    come again.
+    """
 
     __slots__ = ("authority", "cookies", "forbidden", "host", "line", "lines", "method", "path", "scheme", "te")
+
+    protocol = b"HTTP/2.0"
+    quote = ""
+    heads: ClassVar[dict[Fields, tuple[Head, bytes]]] = {}
 
     def __init__(self) -> None:
         self.method = self.path = self.scheme = self.line = b""
@@ -99,13 +109,13 @@ class Head:
 
     def _begin_lines(self) -> None:
         """The pseudo-headers have ended: the request line."""
-        if not self.method:
-            raise BadHead("client sent no :method header")
-        if not self.scheme:
-            raise BadHead("client sent no :scheme header")
-        if not self.path:
-            raise BadHead("client sent no :path header")
-        self.line = b"%s %s HTTP/2.0" % (self.method, self.path)
+        for name in ("method", "scheme", "path"):
+            if not getattr(self, name):
+                raise BadHead(f"client sent no {self._quoted(name)} header")
+        self.line = b"%s %s %s" % (self.method, self.path, self.protocol)
+
+    def _quoted(self, name: str) -> str:
+        return f"{self.quote}:{name}{self.quote}"
 
     def _line(self, name: bytes, value: bytes) -> None:
         if _BAD_NAME.search(name):
@@ -136,27 +146,27 @@ class Head:
             raise BadHead("client sent out of order pseudo-headers", self.line)
         if name not in PSEUDO:
             raise BadHead(f'client sent unknown pseudo-header "{shown(name)}"')
-        what = shown(name)
+        what = shown(name)[1:]
         if name == b":authority":
             if self.authority is not None:
                 raise BadHead('client sent duplicate ":authority" header')
             self.authority = value
             return
-        if getattr(self, what[1:]):
-            raise BadHead(f"client sent duplicate {what} header")
+        if getattr(self, what):
+            raise BadHead(f"client sent duplicate {self._quoted(what)} header")
         if not value:
-            raise BadHead(f"client sent empty {what} header")
+            raise BadHead(f"client sent empty {self._quoted(what)} header")
         if name == b":method":
             if not _METHOD.fullmatch(value):
                 raise BadHead(f'client sent invalid method: "{shown(value)}"')
             self.method = value
         elif name == b":scheme":
             if not _SCHEME.fullmatch(value):
-                raise BadHead(f'client sent invalid :scheme header: "{shown(value)}"')
+                raise BadHead(f'client sent invalid {self._quoted(what)} header: "{shown(value)}"')
             self.scheme = value
         else:
             if value[0] != 47 or _BAD_PATH.search(value):
-                raise BadHead(f'client sent invalid :path header: "{shown(value)}"')
+                raise BadHead(f'client sent invalid {self._quoted(what)} header: "{shown(value)}"')
             self.path = value
 
     @property
@@ -192,6 +202,16 @@ class Head:
                 raise BadHead('client sent neither ":authority" nor "Host" header', self.line)
         elif self.authority is not None and self.host != self.authority:
             raise BadHead('client sent ":authority" and "Host" headers with different values', self.line)
+
+
+class Head3(Head):
+    """The same for HTTP/3."""
+
+    __slots__ = ()
+
+    protocol = b"HTTP/3.0"
+    quote = '"'
+    heads: ClassVar[dict[Fields, tuple[Head, bytes]]] = {}
 
 
 def check_value(name: bytes, value: bytes, line: bytes) -> None:
