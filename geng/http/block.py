@@ -164,7 +164,7 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
             srv.behind_tls |= address.ssl
     for srv in main.servers:
         phases.link_server(srv, scope.modules)
-    return Http(scope, main, main.ports.listenings(accepted))
+    return Http(scope, main, [*main.ports.listenings(accepted), *main.quic.listenings(*main.quic_handlers)])
 
 
 def _merge(cf: Cf, cls: type[Conf], servers: list[CoreSrv], confs: Confs) -> None:

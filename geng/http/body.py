@@ -161,9 +161,7 @@ framed_readers: dict[int, Callable[[Request, int, bool], BodyReader]] = {}
 framed_discards: dict[int, Callable[[Any], object]] = {}
 
 
-def bind_framed(
-    version: int, reader: Callable[[Request, int, bool], BodyReader], discard: Callable[[Any], object]
-) -> None:
+def bind_framed(version: int, reader: Callable[[Request, int, bool], BodyReader], discard: Callable[[Any], object]) -> None:
     """Read the bodies of requests of *version* (2000, 3000) with *reader*; discard(c) where nobody wants one."""
     framed_readers[version] = reader
     framed_discards[version] = discard

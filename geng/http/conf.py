@@ -82,7 +82,9 @@ class CoreMain(Conf, level=Level.MAIN):
         super().__init__()
         self.servers: list[CoreSrv] = []
         self.ports = Ports()
-        self.quic = Ports()  # UDP's, which nobody serves yet
+        self.quic = Ports()  # UDP's
+        self.quic_handlers: tuple[Any, Any] = (None, None)  # of new connections, and what takes datagrams
+        self.quic_protocols: list[Protocol] = []  # that ALPN may choose over QUIC
         self.variables: Variables = None  # type: ignore[assignment]
         self.confs: dict[type[Conf], Any] = {}
         self.has_error_pages = False
@@ -124,6 +126,7 @@ class CoreSrv(Conf, level=Level.SERVER):
         self.line = 0
         self.tls = ServerTls()
         self.http2 = False  # the `http2` directive
+        self.http3 = True  # the `http3` directive
         self.framed_options: dict[int, tuple[RequestOptions, RequestOptions]] = {}  # of HTTP/2 and HTTP/3, when needed
         self.behind_tls = False  # some address of this server speaks TLS
 

@@ -54,7 +54,7 @@ class Address:
     """One address:port with its servers by name.   nginx: ngx_http_conf_addr_t, ngx_http_virtual_names_t"""
 
     __slots__ = ("bind", "default", "has_default", "hosts", "names", "parameters", "protocols", "protocols_changed",
-                 "protocols_seen", "protocols_set", "regexes", "request_options", "servers", "set", "sockaddr",
+                 "protocols_seen", "protocols_set", "quic", "regexes", "request_options", "servers", "set", "sockaddr",
                  "start_http2", "text")  # fmt: skip
 
     def __init__(self, sockaddr: Any, parameters: ListenParameters, server: CoreSrv) -> None:
@@ -73,6 +73,7 @@ class Address:
         self.hosts: HostTable[CoreSrv] = HostTable()
         self.regexes: list[tuple[Regex, CoreSrv]] = []
         self.request_options: Any = None
+        self.quic: Any = None  # the transport's settings (geng.quic.conf), where it is spoken here
         self.start_http2: Any = None  # where the first bytes may be HTTP/2's: takes the connection that it begins on
 
     def __repr__(self) -> str:
@@ -88,7 +89,7 @@ class Address:
 
     @property
     def ssl(self) -> bool:
-        return bool(self.protocols & TLS)
+        return bool(self.protocols & TLS) or self.parameters.quic
 
     @property
     def http2(self) -> bool:
@@ -243,7 +244,6 @@ def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
         found.protocols |= PROTOCOLS[word]
         return
     if word == "quic":
-        cf.cannot(f'the "{word}" parameter of "listen"')
         return
     if name == "accept_filter" and equals:
         cf.log("emerg", f'accept filters "{word}" are not supported on this platform, ignored')

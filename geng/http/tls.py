@@ -226,8 +226,10 @@ def _use_server(hc: HttpConnection, tls: Tls, srv: CoreSrv, host: bytes) -> None
 def choose_protocol(tls: Tls, offered: list[bytes]) -> bytes | None:
     """ALPN: the first of ours that the client offers too."""
     hc: HttpConnection = tls.data
-    names = [protocol.name for protocol in hc.srv.main.protocols if protocol.wanted(hc)]
-    return next((name for name in (*names, *HTTP_1) if name in offered), None)
+    main = hc.srv.main
+    protocols, others = (main.protocols, HTTP_1) if hc.address.quic is None else (main.quic_protocols, ())
+    names = [protocol.name for protocol in protocols if protocol.wanted(hc)]
+    return next((name for name in (*names, *others) if name in offered), None)
 
 
 def choose_certificate(tls: Tls, srv: CoreSrv) -> bool:

@@ -14,6 +14,7 @@ from geng.wire.http3 import (
     EXCESSIVE_LOAD,
     FRAME_ERROR,
     NOT_YET,
+    FrameReader,
     Http3Error,
 )
 
@@ -419,3 +420,31 @@ class SectionReader:
         elif index < len(STATIC):
             return STATIC[index]
         raise Http3Error(DECOMPRESSION_FAILED)
+
+
+class HeadReader:
+    """The head of a request: the frames of its stream up to the end of HEADERS, of which *section* has the fields."""
+
+    __slots__ = ("frames", "in_section", "section")
+
+    def __init__(self, frames: FrameReader, section: SectionReader) -> None:
+        self.frames = frames
+        self.section = section
+        self.in_section = False
+
+    def __repr__(self) -> str:
+        return f"<HeadReader {self.frames!r} {self.section!r}>"
+
+    def go_on(self) -> bool:
+        """With what *frames* has been fed: whether all fields are there. Raises Http3Error."""
+        frames, section = self.frames, self.section
+        if not self.in_section:
+            if not frames.header():
+                return False
+            self.in_section = True
+        if not section.blocked:
+            section.feed(frames.take(), not frames.rest)
+        if section.too_large or not (frames.rest or section.blocked):
+            frames.in_head = False
+            return True
+        return False

@@ -1,6 +1,6 @@
 """A foreign module's directives as a table: the name and what it takes. Contexts are those of geng.conf.directives.
 
-    class Http3Conf(Foreign, level=Level.SERVER, module="http_v3", rules={"http3": flag, "quic_gso": flag}): ...
+    class QuicBpfConf(Foreign, level=Level.MAIN, module="quic_bpf", rules={"quic_bpf": flag}): ...
 
 A rule is a converter of geng.conf.convert (a second directive is then a duplicate, unless it gathers), or many(converter).
 What is stranger is a method with @command.

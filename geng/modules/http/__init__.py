@@ -62,6 +62,7 @@ from geng.modules.http import (
     userid,
     uwsgi,
     v2,
+    v3,
     xslt,
 )
 
@@ -102,6 +103,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     rewrite.module,
     ssl.module,
     v2.module,
+    v3.module,
     # -- handlers that talk to backends
     proxy.module,
     fastcgi.module,
