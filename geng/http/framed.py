@@ -80,10 +80,12 @@ def give_up(kind: Kind, hc: HttpConnection, length: int, status: int) -> None:
     kind.close(hc)
 
 
-def serve(kind: Kind, hc: HttpConnection, fields: list[tuple[bytes, bytes]], length: int, fault: str = "") -> None:
+def serve(
+    kind: Kind, hc: HttpConnection, fields: list[tuple[bytes, bytes]], length: int, status: int = 0, fault: str = ""
+) -> None:
     """Serve the request of *fields*, for which *length* bytes have come; in a greenlet of its own.
 
-    *fault*: why there are not more of them, where they are too large.
+    *status*, *fault*: why there are not more of them, where some are missing.
     """
     c = hc.c
     c.set_timeout(None)
@@ -92,7 +94,7 @@ def serve(kind: Kind, hc: HttpConnection, fields: list[tuple[bytes, bytes]], len
     stat.add(WRITING, 1)
     r: Request | None = None
     try:
-        r, good = begin(kind, hc, fields, length, fault)
+        r, good = begin(kind, hc, fields, length, status, fault)
         if good:
             run(kind, r)
         finish(hc, r)
@@ -112,12 +114,12 @@ def serve(kind: Kind, hc: HttpConnection, fields: list[tuple[bytes, bytes]], len
 
 
 def begin(
-    kind: Kind, hc: HttpConnection, fields: list[tuple[bytes, bytes]], length: int, fault: str
+    kind: Kind, hc: HttpConnection, fields: list[tuple[bytes, bytes]], length: int, status: int, fault: str
 ) -> tuple[Request, bool]:
     """The request that *fields* make, and whether it is good; what is not has been answered."""
     try:
-        if fault:
-            raise BadHead(fault, line_of(kind, fields), 494)
+        if status:
+            raise BadHead(fault, line_of(kind, fields) if fields else b"", status)
         said, text = head_of(fields, kind.head)
         return _parsed(kind, hc, said, text, length)
     except BadHead as bad:

@@ -446,5 +446,6 @@ class HeadReader:
             section.feed(frames.take(), not frames.rest)
         if section.too_large or not (frames.rest or section.blocked):
             frames.in_head = False
+            frames.kind = -1
             return True
         return False

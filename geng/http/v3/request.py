@@ -86,7 +86,11 @@ class RequestStream(HttpConnection):
             self.frames.feed(data)
             if self.go_on():
                 return
-        if self.session.block(self):
+        if s.reset_code is not None:
+            s.set_timeout(None)
+            s.on_read = s.on_drain = s.on_timeout = None
+            s.hub.start(framed.serve, (HTTP_3, self, section.fields, self.counted, 400))
+        elif self.session.block(self):
             self.wait_for_more()
         else:
             self.fail(Http3Error(wire.DECOMPRESSION_FAILED))
@@ -106,7 +110,8 @@ class RequestStream(HttpConnection):
         if done:
             required = self.head.section.required
             if required > 0:
-                self.session.acknowledge(self.c.id, required)
+                s: Any = self.c
+                self.session.acknowledge(s.id, required)
             self.serve()
         return done
 
@@ -121,9 +126,9 @@ class RequestStream(HttpConnection):
         s.set_timeout(None)
         s.on_read = s.on_drain = s.on_timeout = None
         section = self.head.section
-        fault = "client sent too large header" if section.too_large else ""
         self.action = "reading client request headers"
-        s.hub.start(framed.serve, (HTTP_3, self, section.fields, self.counted, fault))
+        refused = (494, "client sent too large header") if section.too_large else (0, "")
+        s.hub.start(framed.serve, (HTTP_3, self, section.fields, self.counted, *refused))
 
     def wait_for_more(self) -> None:
         s: Any = self.c

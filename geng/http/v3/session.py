@@ -150,11 +150,14 @@ class Session:
         return s
 
     def _own_readable(self, s: Any) -> None:
-        """A stream of ours has nothing to read: the client has stopped it, or the connection is over."""
-        s.on_read = None
-        if not self.c.closed:
-            self.c.finalize(wire.CLOSED_CRITICAL_STREAM, "")
-        s.close()
+        """Nobody sends on a stream of ours: it is the connection that is over (ngx_http_v3_uni_dummy_read_handler)."""
+        try:
+            data = s.recv(1)
+        except ConnectionClosed:
+            data = b"?"
+        if data:
+            self.c.finalize(wire.NO_ERROR, "")
+            s.close()
 
     def say(self, kind: int, data: bytes) -> None:
         """Send *data* on our stream of type *kind*."""

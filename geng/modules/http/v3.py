@@ -98,7 +98,11 @@ def _refused(what: str, srv: CoreSrv) -> ConfigError:
 def quic_conf(address: Address) -> Any:
     """The transport's settings: the default server's."""
     from geng.quic.conf import QuicConf
+    from geng.quic.tls import prepare as prepare_tls
 
+    for server in address.servers:
+        if server.tls.context is not None:
+            prepare_tls(server.tls.context)
     srv = address.default
     conf: Http3Server = srv[Http3Server]
     context = srv.tls.context
