@@ -38,6 +38,7 @@ class BadOption(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
+    fill_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0][:1] not in ("-", ""):
         from geng.cli import tools
@@ -57,6 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(options)
     except KeyboardInterrupt:
         return 0
+
+
+def fill_streams() -> None:
+    """Open what of the three standard streams the caller has closed, lest a socket or a log gets its descriptor."""
+    for name, mode, descriptor in (("stdin", "r", 0), ("stdout", "w", 1), ("stderr", "w", 2)):
+        if getattr(sys, name) is not None:
+            continue
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != descriptor:
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def parse(words: Sequence[str]) -> tuple[str, Options]:

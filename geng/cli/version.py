@@ -88,7 +88,7 @@ def configure_arguments() -> list[str]:
     """nginx's options for what geng can do: `--with-…` for what works, `--without-…` for what does not yet."""
     from geng.core.geoip import library as geoip_library
     from geng.modules.http import HTTP_MODULES
-    from geng.modules.stream import OWN as STREAM_MODULES
+    from geng.modules.stream import STREAM_MODULES
 
     there = {module.name.removeprefix("http_") for module in HTTP_MODULES}
 

@@ -284,6 +284,9 @@ class Relay:
         state = self.session.upstream_states[-1]
         if state.header_time == -1:
             state.header_time = msec() - state.start
+            picker = self.session.upstream.picker
+            if picker.notifies:
+                picker.headed()
 
     def event(self) -> None:
         """Something may have become possible."""

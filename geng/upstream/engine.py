@@ -576,6 +576,8 @@ class Exchange:
                 return rc
             if self.intercepts(status):
                 return self.intercept(status, head)
+        if self.picker.notifies:
+            self.picker.headed()
         to = adapter.rules.redirected_to(head)
         if to is not None:
             self.release(self.keepalive)

@@ -13,7 +13,7 @@ cdef class Picker:
     cdef public Peers peers
     cdef public object upstream, r, tag, peer, name, sockaddr, connection, tried, version
     cdef public long tries
-    cdef public bint cached
+    cdef public bint cached, notifies
 
     cpdef choose(self)
 

@@ -61,12 +61,14 @@ class NoLivePeers(GengError):
 class Peer:
     """One address of one server. Its name and server are as in the configuration; times are in whole seconds.
 
-    *guarded*: not to be taken without a look by eligible(); the others need none.
+    *guarded*: not to be taken without a look by eligible(); the others need none. *connect_time* to *inflight_time*
+    are least_time's: averages in ms, requests under way, and since when there are so many.
     """
 
     __slots__ = (
-        "accessed", "bit", "checked", "conns", "current_weight", "down", "effective_weight", "fail_timeout", "fails",
-        "guarded", "max_conns", "max_fails", "name", "server", "sid", "sockaddr", "weight",
+        "accessed", "bit", "checked", "connect_time", "conns", "current_weight", "down", "effective_weight",
+        "fail_timeout", "fails", "guarded", "header_time", "inflight", "inflight_changed", "inflight_last",
+        "inflight_time", "max_conns", "max_fails", "name", "response_time", "server", "sid", "sockaddr", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +102,8 @@ class Peer:
         self.fails = 0
         self.accessed = 0
         self.checked = 0
+        self.connect_time = self.header_time = self.response_time = 0
+        self.inflight = self.inflight_time = self.inflight_last = self.inflight_changed = 0
         self.guarded = bool(self.down or self.max_conns)
 
     def __repr__(self) -> str:
@@ -181,8 +185,8 @@ class Picker:
     nginx: ngx_peer_connection_t, ngx_http_upstream_rr_peer_data_t
     """
 
-    __slots__ = ("cached", "connection", "name", "peer", "peers", "r", "sockaddr", "tag", "tried", "tries", "upstream",
-                 "version")  # fmt: skip
+    __slots__ = ("cached", "connection", "name", "notifies", "peer", "peers", "r", "sockaddr", "tag", "tried", "tries",
+                 "upstream", "version")  # fmt: skip
 
     def __init__(self, upstream: Upstream, r: Any, tag: object = None) -> None:
         self.upstream = upstream
@@ -200,6 +204,7 @@ class Picker:
         self.sockaddr: Any = None
         self.connection: Any = None
         self.cached = False
+        self.notifies = False  # headed() is to be called
 
     def __repr__(self) -> str:
         at = self.name.decode("latin-1") or "nowhere yet"
@@ -252,6 +257,9 @@ class Picker:
                 self._leave(state)
                 self.peers.left(self.peer)
         return taken
+
+    def headed(self) -> None:
+        """The head of the response is here, in stream{} the first byte (NGX_HTTP_UPSTREAM_NOTIFY_HEADER)."""
 
     def connected(self) -> None:
         """In stream{} a connection is a success already.   nginx: ngx_stream_upstream_notify_round_robin_peer"""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 # A record begins with what changes while requests come and go; then slots for what was found by resolving. Those of a
 # free one mean nothing but NEXT.
 FIELDS = ("next", "template", "current_weight", "effective_weight", "conns", "fails", "accessed", "checked", "guarded",
-          "gone")  # fmt: skip
+          "gone", "connect_time", "header_time", "response_time", "inflight", "inflight_time", "inflight_last",
+          "inflight_changed")  # fmt: skip
 NEXT, TEMPLATE = 0, 1
 EFFECTIVE, CONNS, GUARDED, GONE = (FIELDS.index(name) for name in ("effective_weight", "conns", "guarded", "gone"))
 WEIGHT, FAMILY, PORT, IP, _, NAME_SIZE, NAME = range(len(FIELDS), len(FIELDS) + 7)

@@ -18,10 +18,12 @@ from geng.upstream.address import Address, BadAddress, Resolve, Url, lookup, par
 from geng.upstream.keepalive import KeepaliveCache
 from geng.upstream.peers import Peer, Peers, Picker
 from geng.upstream.round_robin import RoundRobin
+from geng.upstream.sticky import sticky
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
     from geng.core.zone import Zone
+    from geng.upstream.sticky import Stickiness
 
 
 class Flag(IntFlag):
@@ -91,7 +93,7 @@ class Upstream:
     """
 
     __slots__ = ("file", "flags", "host", "keepalive", "line", "method", "no_port", "peers", "picker", "port",
-                 "resolver", "resolver_timeout", "servers", "zone")  # fmt: skip
+                 "resolver", "resolver_timeout", "servers", "sticky", "zone")  # fmt: skip
 
     def __init__(self, host: str, port: int = 0, flags: int = 0, no_port: bool = True) -> None:
         self.host = host
@@ -106,6 +108,7 @@ class Upstream:
         self.picker: type[Picker] = RoundRobin
         self.keepalive: KeepaliveCache | None = None
         self.zone: Zone | None = None
+        self.sticky: Stickiness | None = None
         self.resolver: Any = None  # ResolverSettings, for servers with `resolve`
         self.resolver_timeout = 30_000
 
@@ -134,6 +137,8 @@ class Upstream:
             self.picker = self.method.picker
             if self.zone is None:
                 self.method.link(self.peers)
+        if self.sticky is not None:
+            self.picker = sticky(self.picker)
 
     def _peers(self, servers: list[Server]) -> Peers:
         self._check_resolve()
@@ -257,4 +262,5 @@ def balancing(cf: Cf, upstream: Upstream, method: Method) -> None:
     if upstream.method is not None:
         cf.warn("load balancing method redefined")
     upstream.method = method
+    upstream.sticky = None
     upstream.flags = method.flags

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from geng.cli.main import SIGNALS, main
 from geng.cli.version import NGINX_VERSION
 from scripts.lib.servers import wait_until
-from tests.harness.server import Server
+from tests.harness.server import ROOT, Server
 from tests.process.conftest import RETURN, alive
 
 
@@ -194,3 +197,20 @@ def test_signals(server, said):
     assert "signal process started" in s.log()
     wait_until(lambda: not alive(s.pid), "the end")
     assert SIGNALS["stop"] == signal.SIGTERM
+
+
+def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
+    """Whoever starts a server may have closed its streams; their descriptors are not for sockets and logs."""
+    server = Server("events {} http { server { listen 127.0.0.1:%PORT%; return 200 x; } }", tmp_path)
+    command = shlex.join([*server.command, *server.arguments()])
+    closed = ["sh", "-c", f"exec {command} <&- >&- 2>&-"]
+    server.process = subprocess.Popen(closed, cwd=ROOT, env=server._environment())
+    try:
+        wait_until(server._ready, "the server", 20)
+        for descriptor in range(3):
+            assert os.readlink(f"/proc/{server.pid}/fd/{descriptor}") in ("/dev/null", str(tmp_path / "error.log"))
+        server.reload()
+        assert server.get("/").text == "x"
+    finally:
+        server.stop()
+    assert server.log().count("exited with code 0") == 2

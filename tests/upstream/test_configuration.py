@@ -67,12 +67,6 @@ def test_as_nginx_says(read: Any, tmp_path: Path, text: str, expected: list[str]
     assert [line.replace(f"{tmp_path}/", "") for line in log.lines] == expected
 
 
-@pytest.mark.parametrize("word", ["sticky cookie x", "least_time header"])
-def test_what_geng_cannot_do_yet_is_said(read: Any, word: str) -> None:
-    cycle = read(f"upstream u {{ {word}; server 127.0.0.1; }} {SERVER}", Log())
-    assert f'"{word.split()[0]}" directive is not supported by geng yet' in str(cycle.unable)
-
-
 SERVER = "server { listen 127.0.0.1:18080; location / { proxy_pass http://u; } }"
 
 

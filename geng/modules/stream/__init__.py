@@ -8,7 +8,6 @@ from __future__ import annotations
 from geng.conf.compiler import Registry
 from geng.conf.directive import Level
 from geng.modules.foreign.borrowed import registry_of
-from geng.modules.foreign.stream import balancers
 from geng.modules.http import geoip as http_geoip
 from geng.modules.http.geo import GeoConf
 from geng.modules.http.map import MapConf
@@ -29,6 +28,7 @@ from geng.modules.stream import (
     ssl,
     ssl_preread,
     upstream,
+    upstream_least_time,
     upstream_zone,
 )
 from geng.modules.stream.variables import VARIABLES
@@ -53,8 +53,7 @@ upstream_hash = Module(name="stream_upstream_hash", confs=(UpstreamHash,))
 upstream_least_conn = Module(name="stream_upstream_least_conn", confs=(UpstreamLeastConn,))
 upstream_random = Module(name="stream_upstream_random", confs=(UpstreamRandom,))
 
-#: what geng runs
-OWN: tuple[Module, ...] = (
+STREAM_MODULES: tuple[Module, ...] = (
     core,
     log.module,
     proxy.module,
@@ -72,15 +71,10 @@ OWN: tuple[Module, ...] = (
     set.module,
     upstream_hash,
     upstream_least_conn,
+    upstream_least_time.module,
     upstream_random,
     upstream_zone.module,
     ssl_preread.module,
-)
-
-STREAM_MODULES: tuple[Module, ...] = (
-    *OWN[:17],
-    balancers.module,
-    *OWN[17:],
 )
 
 

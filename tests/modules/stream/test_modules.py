@@ -164,8 +164,22 @@ def test_logs(server: Any) -> None:
     assert s.log("never.log") == ""
 
 
-def test_what_runs_is_not_refused_and_what_does_not_is(configtest: Any) -> None:
-    good = "events {} stream { server { listen 127.0.0.1:%PORT%; return x; } }"
-    assert configtest(good).returncode == 0
-    result = configtest("events {} stream { upstream u { least_time connect; server 127.0.0.1:1; } }")
-    assert '"least_time" directive is not supported by geng yet' in result.stderr
+@pytest.mark.parametrize("mode", ["connect", "first_byte", "last_byte"])
+@pytest.mark.parametrize("inflight", ["", " inflight"])
+def test_least_time_passes_sessions_on(server: Any, mode: str, inflight: str) -> None:
+    s = server(
+        f"""
+        events {{}}
+        stream {{
+            upstream u {{ least_time {mode}{inflight}; server 127.0.0.1:%PORT2%; server 127.0.0.1:%PORT3%; }}
+            server {{ listen 127.0.0.1:%PORT%; proxy_pass u; }}
+            server {{ listen 127.0.0.1:%PORT2%; listen 127.0.0.1:%PORT3%; return x; }}
+        }}
+        """
+    )
+    assert [say(s.address()) for _ in range(4)] == [b"x"] * 4
+
+
+def test_least_time_knows_its_modes(configtest: Any) -> None:
+    result = configtest("events {} stream { upstream u { least_time header; server 127.0.0.1:1; } }")
+    assert 'invalid value "header"' in result.stderr

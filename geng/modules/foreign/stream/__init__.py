@@ -1,1 +1,0 @@
-"""What geng knows of stream's modules that it does not run yet."""
