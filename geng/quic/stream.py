@@ -433,7 +433,11 @@ class QuicStream(Connection):
         self.recv_state, self.send_state = Recv.RESET_RECVD, Send.RESET_SENT
         self.send_error = True
         self._wake_writer()
-        self.stir()
+        if self._waiter is None and self._on_read is not None:
+            self.ready = True
+            self._readable()  # now: the pool may need the room
+        else:
+            self.stir()
 
     def close(self) -> None:
         """The stream is no longer used here; what was sent goes on being sent."""
