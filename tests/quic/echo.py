@@ -65,6 +65,7 @@ def main() -> None:
         retry="retry" in words,
         gso="gso" in words,
         host_key=b"secret",
+        active_connection_id_limit=4,
     )
     listening = Listening(("127.0.0.1", 0), handler=lambda c: c.run(conf), kind=socket.SOCK_DGRAM)  # type: ignore[attr-defined]
     listening.receiver = listen.receive
