@@ -13,7 +13,7 @@ from geng.conf.concrete import Comment, Document, Item, Statement
 from geng.conf.lexer import decode
 from geng.lint.files import Files, Loaded
 from geng.lint.tree import MAIN, Tree
-from geng.lint.validity import structure
+from geng.lint.validity import UNKNOWN, structure
 from geng.tools.quoting import quoted
 
 FAULTY = 1
@@ -29,6 +29,7 @@ def dump_parser() -> argparse.ArgumentParser:
     made.add_argument("--include-comments", action="store_true", help="comments too, as directives named #")
     made.add_argument("--columns", action="store_true", help="where in its line each directive begins; crossplane has not")
     made.add_argument("--single-file", action="store_true", help="do not open included files")
+    made.add_argument("--strict", action="store_true", help="a directive that nginx does not have is an error")
     return made
 
 
@@ -36,7 +37,8 @@ def dump(words: Sequence[str]) -> int:
     """`geng dump`; the exit code is 1 where a file has faults."""
     options = dump_parser().parse_args(list(words))
     try:
-        payload = Dump(options.file, options.include_comments, options.columns, options.single_file).payload()
+        kinds = (options.include_comments, options.columns, options.single_file, options.strict)
+        payload = Dump(options.file, *kinds).payload()
     except OSError as error:
         return _failed("dump", f'open() "{options.file}" failed ({error.errno}: {error.strerror})')
     except RecursionError:
@@ -49,8 +51,12 @@ def dump(words: Sequence[str]) -> int:
 class Dump:
     """The dump of one configuration: files in the order in which they are first included."""
 
-    def __init__(self, name: str, comments: bool = False, columns: bool = False, single: bool = False) -> None:
+    def __init__(
+        self, name: str, comments: bool = False, columns: bool = False, single: bool = False, strict: bool = False
+    ) -> None:
         self.tree = Tree(Files(), name, MAIN)
+        self.strict = strict
+        self.folder = os.path.dirname(name)
         self.comments = comments
         self.columns = columns
         self.single = single
@@ -70,7 +76,7 @@ class Dump:
                 continue
             parsed = list(self._items(loaded, loaded.document.items))
             errors = self.errors.get(name, [])
-            config.append({"file": name, "status": "failed" if errors else "ok", "errors": errors, "parsed": parsed})
+            config.append({"file": self._shown(name), "status": "failed" if errors else "ok", "errors": errors, "parsed": parsed})
         errors = [{"file": each["file"], **error} for each in config for error in each["errors"]]
         return {"status": "failed" if errors else "ok", "errors": errors, "config": config}
 
@@ -80,12 +86,21 @@ class Dump:
             for broken in loaded.document.broken:
                 self._error(name, broken.message, broken.line)
         for place, finding in structure(self.tree):
+            if finding.check == UNKNOWN and not self.strict:
+                continue
             self._error(place.node.file, finding.message, place.node.line)
-        for place, name, error in self.tree.missing:
+        for place, name, error in () if self.single else self.tree.missing:
             self._error(place.node.file, f'open() "{name}" failed ({error.errno}: {error.strerror})', place.node.line)
 
+    def _shown(self, name: str) -> str:
+        """A file's name, relative where the main file's is."""
+        folder = os.path.join(os.path.abspath(self.folder), "")
+        if os.path.isabs(self.order[0]) or not name.startswith(folder):
+            return name
+        return os.path.join(self.folder, name.removeprefix(folder))
+
     def _error(self, name: str, message: str, line: int) -> None:
-        entry = {"error": f"{message} in {name}:{line}", "line": line}
+        entry = {"error": f"{message} in {self._shown(name)}:{line}", "line": line}
         known = self.errors.setdefault(name, [])
         if entry not in known:
             known.append(entry)

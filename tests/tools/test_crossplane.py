@@ -44,7 +44,8 @@ def test_dump(tmp_path: Path) -> None:
     (tmp_path / "inner.conf").write_text("gzip on;\n")
     main = tmp_path / "nginx.conf"
     main.write_text(TEXT)
-    payload = Dump(str(main)).payload()
+    assert Dump(str(main)).payload()["status"] == "ok"
+    payload = Dump(str(main), strict=True).payload()
     assert payload["status"] == "failed"  # nginx itself has no *_by_lua_block
     assert payload["errors"][0]["error"] == f'unknown directive "content_by_lua_block" in {main}:8'
     first, second = payload["config"]
