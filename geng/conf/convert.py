@@ -117,6 +117,7 @@ def enum(choices: Mapping[str, T]) -> Callable[[str], T]:
         except KeyError:
             raise Invalid(f'invalid value "{word}"') from None
 
+    convert.choices = choices  # type: ignore[attr-defined]  # for who describes the directive
     return convert
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from geng.conf import tables
 from geng.conf.concrete import Comment, Document, Item, Statement, read
+from geng.lint.describing import describe
 from geng.lint.files import Files
 from geng.lint.linting import Settings, lint
 from geng.lint.model import Finding
-from geng.lint.tree import CONTEXT_NAMES, INSIDE, RAW, USUALLY, Tree
+from geng.lint.tree import INSIDE, RAW, USUALLY, Tree
 from geng.lint.validity import arity, contexts
 
 Position = tuple[int, int]
@@ -106,14 +107,11 @@ def described(path: str, text: str, place: Position) -> str:
     statement = _statement(document.items, at)
     if statement is None or not statement.start <= at <= statement.words[0].end:
         return ""
-    known = tables.entries(statement.name)
-    if not known:
-        return ""
-    lines = [f"**{statement.name}**", ""]
-    for entry in known:
-        where = ", ".join(name for bit, name in CONTEXT_NAMES.items() if entry.contexts & bit)
-        lines.append(f"- {entry.module}: {arity(entry)}; in {where}")
-    return "\n".join(lines)
+    level = _context(path, text, document, statement.start)
+    known = describe(statement.name)
+    entries = tables.entries(statement.name)
+    here = [each for each, entry in zip(known, entries, strict=True) if entry.contexts & level]
+    return "\n\n---\n\n".join(each.markdown() for each in here or known)
 
 
 def targets(path: str, text: str, place: Position) -> Iterator[str]:

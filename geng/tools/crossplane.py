@@ -76,7 +76,8 @@ class Dump:
                 continue
             parsed = list(self._items(loaded, loaded.document.items))
             errors = self.errors.get(name, [])
-            config.append({"file": self._shown(name), "status": "failed" if errors else "ok", "errors": errors, "parsed": parsed})
+            status = "failed" if errors else "ok"
+            config.append({"file": self._shown(name), "status": status, "errors": errors, "parsed": parsed})
         errors = [{"file": each["file"], **error} for each in config for error in each["errors"]]
         return {"status": "failed" if errors else "ok", "errors": errors, "config": config}
 

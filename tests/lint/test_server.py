@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from geng.conf import tables
 from geng.lint import editing
+from geng.lint.describing import describe
 
 TEXT = 'events {}\nhttp {\n    include a.conf;\n    # é😀\n    gizp "😀" on;\n    server {\n        \n    }\n}\n'
 
@@ -93,7 +95,19 @@ def test_an_editor(editor: Editor, tmp_path: Path) -> None:
 
     offered = {each["label"] for each in editor.ask("textDocument/completion", at(6, 8))["items"]}
     assert {"listen", "location", "server_name"} <= offered and "worker_processes" not in offered
-    assert "http_gzip" in editor.ask("textDocument/hover", at(4, 5))["contents"]["value"]
+    hover = editor.ask("textDocument/hover", at(4, 5))["contents"]
+    assert hover["kind"] == "markdown"
+    assert hover["value"].splitlines() == [
+        *(
+            "```nginx",
+            "gzip on | off;",
+            "```",
+            "- default: `gzip off;`",
+            "- context: http, server, location, if in location",
+        ),
+        "- module: [http_gzip_filter](https://nginx.org/en/docs/http/ngx_http_gzip_module.html#gzip)",
+    ]
+    assert editor.ask("textDocument/hover", at(3, 6)) is None
     (target,) = editor.ask("textDocument/definition", at(2, 14))
     assert target["uri"] == (tmp_path / "a.conf").as_uri()
     editor.ask("shutdown", None)
@@ -118,6 +132,36 @@ def test_positions_count_as_the_protocol_does() -> None:
 def test_suggestions(text: str, place: editing.Position, there: str, missing: str) -> None:
     names = {each.name for each in editing.suggestions("nginx.conf", text, place)}
     assert there in names and missing not in names
+
+
+HOVERS = {
+    "http { server { client_max_body_size 1; } }": ("client_max_body_size size;", "client_max_body_size 1m;"),
+    "http { server { location / { proxy_read_timeout 1; } } }": ("proxy_read_timeout time;", "proxy_read_timeout 60s;"),
+    "http { ssl_protocols TLSv1; }": ("TLSv1.2 | TLSv1.3 ...;", "ssl_protocols TLSv1.2 TLSv1.3;"),
+    "http { server { location / { try_files a; } } }": ("try_files file ... uri | =code;", "none"),
+    "stream { server { proxy_timeout 1; } }": ("proxy_timeout time;", "proxy_timeout 10m;"),
+    "mail { server { proxy_timeout 1; } }": ("proxy_timeout", "proxy_timeout 24h;"),
+    "http { map $a $b { } }": ("map string $variable { … }", "none"),
+}
+
+
+@pytest.mark.parametrize("text", HOVERS)
+def test_hover(text: str) -> None:
+    """Of several directives with one name it is the one of this level."""
+    name = HOVERS[text][1 if "TLS" in text else 0].partition(" ")[0]
+    shown = editing.described("nginx.conf", text, (0, text.index(name) + 1))
+    assert all(part in shown for part in HOVERS[text]), shown
+    assert "---" not in shown
+
+
+def test_every_directive_is_described() -> None:
+    for name, entries in tables.ENTRIES.items():
+        known = describe(name)
+        assert len(known) == len(entries)
+        for each in known:
+            assert each.syntax.startswith(name) and each.syntax[-1] in ";}" and each.contexts
+            assert each.link.startswith("https://nginx.org/en/docs/") and each.link.endswith(f"#{name}")
+    assert sum(bool(each.default) for name in tables.ENTRIES for each in describe(name)) > 500
 
 
 def test_nothing_is_suggested_among_arguments() -> None:

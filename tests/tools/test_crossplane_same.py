@@ -20,7 +20,8 @@ SAME = {
     '        location / { return 200 "a b c"; }\n    }\n}\n',
     "one line": "user www;events{}http{server{listen 80;location=/a{return 204;}}}",
     "empty blocks": "events {}\nhttp { server { location / { } types { } } }\n",
-    "comments": "# one\nevents { # two\n}\n# three\nhttp { # four\n    # five\n    server { listen 80; # six\n    }\n}\n# last\n",
+    "comments": "# one\nevents { # two\n}\n# three\nhttp { # four\n    # five\n    server { listen 80; # six\n"
+    "    }\n}\n# last\n",
     "words in quotes": "http { log_format m '$a \"b\"' \" 'c' \"; add_header X-A \"\"; add_header 'X B' 'c;{}#d'; }\n",
     "a brace in quotes": 'events {}\nhttp { log_format m "a } b { c"; }\n',
     "a hash inside a word": "http { server { return 302 /a#b; rewrite ^/x#y$ /z; } }\n",
@@ -34,7 +35,8 @@ SAME = {
     "        if ($d = '') { return 204; } if ($e !~ ^(GET|POST)$) { return 405; } } }\n",
     "line ends of Windows": "events {\r\n}\r\nhttp {\r\n    gzip on;\r\n}\r\n",
     "a directive over lines": "http { log_format m '$a'\n        '$b'\n        '$c'; gzip\non; }\n",
-    "several levels": "http { server { location /a { location /a/b { limit_except GET { deny all; } } } } }\nstream { server { } }\n",
+    "several levels": "http { server { location /a { location /a/b { limit_except GET { deny all; } } } } }\n"
+    "stream { server { } }\n",
     "a misspelt name": "http { server { location / { proxy_passs http://a; } } }\n",
     "directives nginx does not have": "http { brotli on; more_set_headers 'A: b'; vhost_traffic_status_zone; }\n",
     "Lua": 'http { init_by_lua_block { a = { 1, "}" } -- }\n    }\n    server { set_by_lua_block $r { return { 1 } }\n'
