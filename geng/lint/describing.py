@@ -96,8 +96,8 @@ proxy_protocol = on or off | imap_client_buffer = size | smtp_client_buffer = si
 """)
 """What no converter or docstring says; `or` stands for a bar."""
 
-BY_ENDING = {"_bind": "address [transparent] | off", "_cache_valid": "[code ...] time", "_param": "name value [if_not_empty]",
-             "_types": "mime-type ...", "_certificate_cache": "off | max=N [inactive=time] [valid=time]",
+BY_ENDING = {"_bind": "address [transparent] | off", "_cache_valid": "[code ...] time",
+             "_param": "name value [if_not_empty]", "_types": "mime-type ...", "_certificate_cache": "off | max=N [inactive=time] [valid=time]",
              "_password_file": "file", "_certificate": "file", "_certificate_key": "file", "_crl": "file",
              "_conf_command": "name value", "_size": "size", "_timeout": "time"}  # fmt: skip
 
@@ -126,7 +126,8 @@ class Description:
 
     def markdown(self) -> str:
         default = f"`{self.default}`" if self.default else "none"
-        return f"```nginx\n{self.syntax}\n```\n- default: {default}\n- context: {self.contexts}\n- module: [{self.module}]({self.link})"
+        head = f"```nginx\n{self.syntax}\n```\n- default: {default}\n- context: {self.contexts}\n"
+        return f"{head}- module: [{self.module}]({self.link})"
 
 
 def describe(name: str) -> list[Description]:
@@ -227,7 +228,7 @@ def _arguments(converter: Any) -> str | None:
     if choices is not None:
         return " | ".join(choices)
     if isinstance(converter, convert.bitmask):
-        return " | ".join(name.decode() for name in converter.masks) + " ..."
+        return _cased(" | ".join(name.decode() for name in converter.masks)) + " ..."
     return {"bounded": "number", "mime_types": "mime-type ..."}.get(getattr(converter, "__qualname__", "").partition(".")[0])
 
 
@@ -251,13 +252,18 @@ def _default(declared: Directive) -> str:
         return next((str(name) for name, each in choices.items() if each == value), "")
     if isinstance(converter, convert.bitmask):
         names = [name.decode() for name, mask in converter.masks.items() if mask & value == mask and mask]
-        return " ".join(names).replace("tlsv", "TLSv").replace("sslv", "SSLv")
+        return _cased(" ".join(names))
     if converter is convert.bufs and isinstance(value, tuple):
         return f"{value[0]} {_size(value[1])}"
     if isinstance(value, int):
         return _number(value, converter)
     said = value.decode() if isinstance(value, bytes) else value
     return said if isinstance(said, str) and not said.startswith(";") else ""
+
+
+def _cased(names: str) -> str:
+    """Names of protocols as they are usually written; nginx takes both."""
+    return names.replace("tlsv", "TLSv").replace("sslv", "SSLv")
 
 
 def _number(value: int, converter: Any) -> str:
