@@ -97,7 +97,8 @@ proxy_protocol = on or off | imap_client_buffer = size | smtp_client_buffer = si
 """What no converter or docstring says; `or` stands for a bar."""
 
 BY_ENDING = {"_bind": "address [transparent] | off", "_cache_valid": "[code ...] time",
-             "_param": "name value [if_not_empty]", "_types": "mime-type ...", "_certificate_cache": "off | max=N [inactive=time] [valid=time]",
+             "_param": "name value [if_not_empty]", "_types": "mime-type ...",
+             "_certificate_cache": "off | max=N [inactive=time] [valid=time]",
              "_password_file": "file", "_certificate": "file", "_certificate_key": "file", "_crl": "file",
              "_conf_command": "name value", "_size": "size", "_timeout": "time"}  # fmt: skip
 
