@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import handshakes
+
 KB, MB = 1024, 1024 * 1024
 SMALL = "sixty-one bytes come from the backend, neither more nor less"  # with its newline
 assert len(SMALL) + 1 == 61
@@ -21,6 +23,8 @@ class Case:
     connections: int = 64
     headers: tuple[str, ...] = ()
     send: int = 0  # bytes of the request's body
+    tls: bool = False
+    handshakes: tuple[str, ...] = ()  # options of `openssl s_time`, where connections are the load
 
 
 CASES = (
@@ -37,7 +41,27 @@ CASES = (
     Case("post10m-stream", "proxied POST of 10 MB, `proxy_request_buffering off`", "/stream/small", 61, 8, send=10 * MB),
     Case("gzip", "20 KB of JSON, compressed", "/gzip/20k.json", KB, headers=("Accept-Encoding: gzip",)),
     Case("connect", "`return 200`, a new connection for each request", "/return", 3, headers=("Connection: close",)),
+    Case("tls-full", "full handshakes, TLS 1.3, ECDSA P-256", "/return", 0, tls=True, handshakes=("-new", "-tls1_3")),
+    Case(
+        "tls-resumed",
+        "resumed handshakes, TLS 1.2, session cache and tickets",
+        "/return",
+        0,
+        tls=True,
+        handshakes=("-reuse", "-tls1_2"),
+    ),
+    Case(
+        "tls-resumed13",
+        "resumed handshakes, TLS 1.3, and a `return 200`",
+        "/return",
+        3,
+        tls=True,
+        handshakes=("-reuse", "-tls1_3", "-www", "/return"),
+    ),
+    Case("tls-small", "`return 200` over TLS, keepalive", "/return", 3, tls=True),
+    Case("tls1m", "static file, 1 MB, over TLS", "/static/1m", MB, 16, tls=True),
 )
+GROUPS = {"tls": [case.name for case in CASES if case.tls]}
 IDLE = "idle"  # measured otherwise: memory of many keepalive connections
 
 HEAD = """
@@ -91,6 +115,11 @@ http {{
     map $http_x_tier $pool {{ default standard; gold express; ~^silver priority; }}
     server {{
         listen 127.0.0.1:{port} backlog=1024;
+        listen 127.0.0.1:{tls} ssl backlog=1024;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {files}/localhost.crt;
+        ssl_certificate_key {files}/localhost.key;
+        ssl_session_cache shared:SSL:10m;
         location = /return {{ return 200 "ok\\n"; }}
         location /static/ {{ alias {files}/; }}
         location /cached/ {{ alias {files}/; open_file_cache max=1000; }}
@@ -141,6 +170,7 @@ def make_files(folder: Path) -> None:
     for name, size in (("1k", KB), ("1m", MB), ("10m", 10 * MB)):
         (folder / name).write_bytes(os.urandom(size))
     (folder / "20k.json").write_text(json_of(20 * KB))
+    handshakes.make_certificate(folder)
 
 
 def json_of(size: int) -> str:
@@ -163,9 +193,9 @@ def backend(port: int, files: Path) -> str:
     return head(4096) + BACKEND.format(port=port, files=files, small=SMALL)
 
 
-def front(port: int, real: int, backend: int, files: Path, connections: int) -> str:
+def front(port: int, real: int, tls: int, backend: int, files: Path, connections: int) -> str:
     prefixes = "\n".join(f"        location /section{n}/ {{ expires {n}m; }}" for n in range(30))
     regexes = "\n".join(f"        location ~* \\.type{n}$ {{ expires {n}d; }}" for n in range(10))
     return head(connections) + FRONT.format(
-        port=port, real=real, backend=backend, files=files, prefixes=prefixes, regexes=regexes
+        port=port, real=real, tls=tls, backend=backend, files=files, prefixes=prefixes, regexes=regexes
     )

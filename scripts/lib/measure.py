@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import cases, processes, program, servers, wrk
+from . import cases, handshakes, processes, program, servers, wrk
 
 
 @dataclass
@@ -66,6 +66,7 @@ class Bench:
         self.backend_port = servers.free_port()
         self.running: dict[str, servers.Server] = {}
         self.real_ports: dict[str, int] = {}
+        self.tls_ports: dict[str, int] = {}
         self.backend: servers.Server | None = None
 
     def start(self) -> None:
@@ -84,8 +85,9 @@ class Bench:
             self.start_side(name)
 
     def start_side(self, name: str) -> servers.Server:
-        port, self.real_ports[name] = servers.free_port(), servers.free_port()
-        conf = cases.front(port, self.real_ports[name], self.backend_port, self.files, self.idle + 1000)
+        port, real, tls = (servers.free_port() for _ in range(3))
+        self.real_ports[name], self.tls_ports[name] = real, tls
+        conf = cases.front(port, real, tls, self.backend_port, self.files, self.idle + 1000)
         server = servers.Server(name, self.commands[name], self.folder / name, conf, port, self.server_cores)
         self.running[name] = server
         server.start()
@@ -135,6 +137,8 @@ class Bench:
         side.pss = processes.pss_bytes(pids)
 
     def url(self, name: str, case: cases.Case) -> str:
+        if case.tls:
+            return f"https://127.0.0.1:{self.tls_ports[name]}{case.uri}"
         port = self.real_ports[name] if case.name == "proxy-real" else self.running[name].port
         return f"http://127.0.0.1:{port}{case.uri}"
 
@@ -142,6 +146,8 @@ class Bench:
         log = self.running[name].folder / "access.log"
         if log.exists():
             os.truncate(log, 0)  # opened for appending: it goes on at the start
+        if case.handshakes:
+            return handshakes.load(self.tls_ports[name], seconds, case.handshakes, case.body, self.load_cores)
         return wrk.load(
             self.url(name, case), seconds, case.connections, self.folder, case.body, self.load_cores, case.headers,
             case.send, pause,
@@ -149,8 +155,10 @@ class Bench:
 
     def check(self, name: str, case: cases.Case) -> str:
         """What is wrong with one answer, byte by byte; nothing when it is right."""
-        host, _, uri = self.url(name, case).removeprefix("http://").partition("/")
+        host, _, uri = self.url(name, case).partition("://")[2].partition("/")
         connection = http.client.HTTPConnection(host, timeout=10)
+        if case.tls:
+            connection = http.client.HTTPSConnection(host, timeout=10, context=handshakes.unverified())
         try:
             headers = dict(line.split(": ", 1) for line in case.headers)
             connection.request("POST" if case.send else "GET", "/" + uri, b"x" * case.send or None, headers)

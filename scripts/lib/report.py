@@ -50,7 +50,7 @@ def row(result: Result) -> tuple[str, ...]:
         " / ".join(f"{result.median(side, 'cpu_us'):.1f}" for side in ("nginx", "geng")),
         f"{result.ratio('cpu_us'):.2f}",
         f"{min(geng.cpu_us) / base:.2f}-{max(geng.cpu_us) / base:.2f}",
-        " / ".join(f"{result.median(side, 'p99_ms'):.1f}" for side in ("nginx", "geng")),
+        "-" if result.case.handshakes else " / ".join(f"{result.median(side, 'p99_ms'):.1f}" for side in ("nginx", "geng")),
         f"{nginx.pss / MB:.0f} / {geng.pss / MB:.0f}",
     )
 
