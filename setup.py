@@ -27,6 +27,7 @@ HOT = {
     "core.clock": False,
     "hot.escape": False,
     "net.hub": True,
+    "net.tls": True,
     "http.response": False,
     "http.linked": False,
     "http.request": True,

@@ -6,7 +6,6 @@ of ngx_http_process_request), ngx_http_ssl_module.c (ngx_http_ssl_alpn_select)
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 from geng.errors import ConnectionClosed
@@ -16,7 +15,7 @@ from geng.hot.uri import validate_host
 from geng.http.module import DECLINED
 from geng.http.request import Request
 from geng.net.connection import Connection
-from geng.net.tls import DONE, WANTS_READ, TlsConnection, secure, take_raised
+from geng.net.tls import DONE, WANTS_READ, TlsConnection, peek, secure, set_nodelay, take_raised
 from geng.tls import sessions
 from geng.tls.certificates import use_certificate
 from geng.tls.errors import TlsBroken
@@ -60,7 +59,7 @@ def begin(c: Connection) -> None:
         hc.start_http()
         return
     if hc.srv.default.tcp_nodelay:
-        c.set_nodelay()
+        set_nodelay(c)
     context = hc.srv.tls.context
     if context is None:
         c.close()
@@ -75,7 +74,7 @@ def _peek(c: Connection, hc: HttpConnection, n: int) -> bytes | None:
     """What a client sends first, left where it is; None for nothing (yet)."""
     log = hc.srv.default.log
     try:
-        data = c.sock.recv(n, socket.MSG_PEEK)
+        data = peek(c, n)
     except BlockingIOError:
         c.ready = False
         return None

@@ -14,12 +14,14 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from geng.errors import ConnectionClosed, TimedOut
 from geng.hot import tls as hot
 from geng.hot.connection import Bytes, Link
+from geng.hot.tls import pending, read, write
 from geng.net.connection import Connection
 from geng.tls.context import OP_NO_RENEGOTIATION, Context
 from geng.tls.errors import (
@@ -37,6 +39,8 @@ POLLRDHUP = 0x2000
 FILE_PIECE = 131072
 
 DONE, WANTS_READ, WANTS_WRITE = range(3)
+
+PLAIN = __file__.endswith((".py", ".pyc"))
 
 EARLY_ERROR, EARLY_SUCCESS, EARLY_FINISH = range(3)  # SSL_READ_EARLY_DATA_…
 
@@ -61,7 +65,7 @@ class Tls:
         self.library = ssl = library()
         self.connection = c
         self.context = context
-        self.pointer: int = ssl.SSL_new(context.pointer)
+        self.pointer: int = ssl.SSL_new(context.pointer) or 0
         if not self.pointer:
             raise broken(0, 0, "SSL_new()")
         states[self.pointer] = self
@@ -257,14 +261,7 @@ class TlsConnection(Connection):
     # ---- reading
 
     def recv(self, n: int) -> bytes | None:
-        tls = self.ssl
-        if n <= 0:
-            return b""
-        data = tls.read_early(n) if tls.early else hot.read(tls.pointer, n)
-        if isinstance(data, int):
-            return b"" if self._ended(data) else None
-        self.ready = hot.pending(tls.pointer)
-        return data
+        return _receive(self, self.ssl, n)
 
     def recv_into(self, view: memoryview | bytearray) -> int:
         tls = self.ssl
@@ -319,53 +316,26 @@ class TlsConnection(Connection):
         tls = self.ssl
         if tls.blocked is not None and not self._send_blocked():
             return 0
-        taken = 0
-        skip = tls.credit
-        room = tls.buffer_size
-        for data, offset, n in _records(parts, room) if len(parts) != 1 else _record(parts[0], room):
-            if skip:
-                done = min(skip, n)
-                skip -= done
-                tls.credit = skip
-                taken += done
-                if done == n:
-                    continue
-                offset += done
-                n -= done
-            sent = self._write(data, offset, n)
-            if not sent:
-                tls.blocked = (data, offset, n)
-                break
-            taken += sent
-            if sent < n:
-                break
-        self.sent += taken
-        return taken
+        return _send(self, tls, parts)
 
     def _send_blocked(self) -> bool:
         """Try again what the socket did not take."""
         tls = self.ssl
         assert tls.blocked is not None
-        sent = self._write(*tls.blocked)
+        data, offset, n = tls.blocked
+        sent = _write(self, tls, data, offset, n)
         if not sent:
             return False
         tls.credit += sent
         tls.blocked = None
         return True
 
-    def _write(self, data: Any, offset: int, n: int) -> int:
-        tls = self.ssl
-        if tls.early:
-            sent = tls.write_early(data, offset, n)
-        else:
-            sent = hot.write(tls.pointer, data, offset, n)
-        if sent > 0:
-            return sent
-        code = -sent
+    def _blocked_by(self, code: int) -> int:
+        """What an error of writing means: 0, it would block; raises TlsBroken."""
         if code == SSL_ERROR_WANT_WRITE:
             return 0
         if code == SSL_ERROR_WANT_READ:
-            tls.wants_read = True
+            self.ssl.wants_read = True
             return 0
         raise self._broken(SSL_ERROR_SYSCALL if code == SSL_ERROR_ZERO_RETURN else code, "SSL_write()")
 
@@ -409,6 +379,49 @@ class TlsConnection(Connection):
         raise AssertionError("a TLS connection cannot be passed on")
 
 
+def _receive(c: Any, tls: Tls, n: int) -> bytes | None:
+    """TlsConnection.recv(), with types where it is compiled."""
+    if n <= 0:
+        return b""
+    data = tls.read_early(n) if tls.early else read(tls.pointer, n)
+    if type(data) is not bytes:
+        return b"" if c._ended(data) else None
+    c.ready = pending(tls.pointer)
+    return data
+
+
+def _send(c: Any, tls: Tls, parts: Sequence[Bytes]) -> int:
+    """TlsConnection.try_send() once nothing is blocked, with types where it is compiled."""
+    taken = 0
+    skip = tls.credit
+    room = tls.buffer_size
+    for data, offset, n in _records(parts, room) if len(parts) != 1 else _record(parts[0], room):
+        if skip:
+            done = min(skip, n)
+            skip -= done
+            tls.credit = skip
+            taken += done
+            if done == n:
+                continue
+            offset += done
+            n -= done
+        sent = _write(c, tls, data, offset, n)
+        if not sent:
+            tls.blocked = (data, offset, n)
+            break
+        taken += sent
+        if sent < n:
+            break
+    c.sent += taken
+    return taken
+
+
+def _write(c: Any, tls: Tls, data: Any, offset: int, n: int) -> int:
+    """One record: how many bytes it took, 0 would block; raises TlsBroken."""
+    sent = tls.write_early(data, offset, n) if tls.early else write(tls.pointer, data, offset, n)
+    return sent if sent > 0 else c._blocked_by(-sent)
+
+
 def _record(data: Any, room: int) -> Sequence[tuple[Any, int, int]]:
     """One piece cut into records: (data, offset, length)."""
     n = len(data)
@@ -449,6 +462,22 @@ def secure(c: Connection, context: Context, *, client: bool = False) -> TlsConne
     c.ssl = Tls(c, context, client=client)
     c.__class__ = TlsConnection
     return c  # type: ignore[return-value]
+
+
+def peek(c: Connection, n: int) -> bytes:
+    """Up to *n* bytes that stay where they are, b"" at the end; raises BlockingIOError, OSError."""
+    if PLAIN or n > 1:
+        return c.sock.recv(n, socket.MSG_PEEK)
+    # a socket object costs four system calls more
+    return peek_byte(c.fd)  # type: ignore[name-defined,no-any-return]  # noqa: F821
+
+
+def set_nodelay(c: Connection) -> None:
+    """Connection.set_nodelay(), which makes a socket object."""
+    if PLAIN or c._nodelay or not c.is_tcp:
+        c.set_nodelay()
+    elif tcp_nodelay(c.fd):  # type: ignore[name-defined]  # noqa: F821
+        c._nodelay = True
 
 
 def connect_tls(c: TlsConnection, ms: float | None) -> None:

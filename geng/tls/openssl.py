@@ -93,8 +93,8 @@ PEM_read_bio_Parameters p pp              PEM_write_bio_X509 i pp
 
 EVP_PKEY_free v p                         EVP_PKEY_up_ref i p
 EVP_sha1 p                                EVP_aes_128_cbc p
-EVP_aes_256_cbc p                         EVP_EncryptInit_ex i pppss
-EVP_DecryptInit_ex i pppss                EVP_MAC_CTX_set_params i pp
+EVP_aes_256_cbc p                         EVP_EncryptInit_ex i pppsp
+EVP_DecryptInit_ex i pppsp                EVP_MAC_CTX_set_params i pp
 
 EVP_CIPHER_CTX_new p                      EVP_CIPHER_CTX_free v p
 EVP_CIPHER_CTX_ctrl i piip                EVP_CipherInit_ex i pppssi

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -144,6 +144,13 @@ class TicketKey:
     aes: bytes
     expires: int
     size: int
+    #: of the MAC: making them costs more than using them
+    parameters: Any = field(default=None, repr=False, compare=False)
+
+    def set_mac(self, mac: int) -> bool:
+        if self.parameters is None:
+            self.parameters = _mac_parameters(self.hmac[: 16 if self.size == 48 else 32])
+        return bool(library().EVP_MAC_CTX_set_params(mac, self.parameters[0]) == 1)
 
 
 def read_ticket_key(data: bytes) -> TicketKey:
@@ -262,7 +269,8 @@ class _Parameter(ctypes.Structure):
 UTF8_STRING, OCTET_STRING = 4, 5
 
 
-def _set_mac(mac: int, key: bytes) -> bool:
+def _mac_parameters(key: bytes) -> tuple[Any, ...]:
+    """HMAC with SHA-256 as OSSL_PARAM[], and what that points to."""
     digest = ctypes.create_string_buffer(b"SHA256")
     secret = ctypes.create_string_buffer(key, len(key))
     parameters = (_Parameter * 3)(
@@ -270,7 +278,7 @@ def _set_mac(mac: int, key: bytes) -> bool:
         _Parameter(b"digest", UTF8_STRING, ctypes.addressof(digest), 6, 0),
         _Parameter(None, 0, None, 0, 0),
     )
-    return library().EVP_MAC_CTX_set_params(mac, parameters) == 1
+    return parameters, digest, secret
 
 
 @callback("i", "pppppi", failed=-1)
@@ -291,11 +299,9 @@ def _ticket(pointer: int, name: int, iv: int, cipher: int, mac: int, making: int
         if i < 0:
             return 0
         key = ring.keys[i]
-    aes128 = key.size == 48
-    method = ssl.EVP_aes_128_cbc() if aes128 else ssl.EVP_aes_256_cbc()
-    size = 16 if aes128 else 32
+    method = ssl.EVP_aes_128_cbc() if key.size == 48 else ssl.EVP_aes_256_cbc()
     start = ssl.EVP_EncryptInit_ex if making else ssl.EVP_DecryptInit_ex
-    if start(cipher, method, None, key.aes[:size], ctypes.string_at(iv, 16)) != 1 or not _set_mac(mac, key.hmac[:size]):
+    if start(cipher, method, None, key.aes, iv) != 1 or not key.set_mac(mac):
         return -1
     if making:
         ctypes.memmove(name, key.name, 16)
