@@ -30,7 +30,8 @@ def make_certificate(folder: Path) -> None:
     (folder / "certificate.conf").write_text(CERTIFICATE)
     subprocess.run(
         [
-            program.require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            program.require("openssl"), "req", "-x509", "-nodes", "-newkey", "ec",
+            "-pkeyopt", "ec_paramgen_curve:prime256v1",
             "-config", str(folder / "certificate.conf"), "-days", "30",
             "-keyout", str(folder / "localhost.key"), "-out", str(folder / "localhost.crt"),
         ],
