@@ -469,7 +469,7 @@ def peek(c: Connection, n: int) -> bytes:
     if PLAIN or n > 1:
         return c.sock.recv(n, socket.MSG_PEEK)
     # a socket object costs four system calls more
-    return peek_byte(c.fd)  # type: ignore[name-defined,no-any-return]  # noqa: F821
+    return peek_byte(c.fd)  # type: ignore[name-defined]  # noqa: F821
 
 
 def set_nodelay(c: Connection) -> None:
