@@ -118,6 +118,7 @@ class CoreSrv(Conf, level=Level.SERVER):
         self.server_name = b""
         self.captures = False
         self.listens = False
+        self.allow_connect = False  # somewhere in it there is a tunnel_pass
         self.named: dict[bytes, CoreLoc] = {}
         self.options: RequestOptions = None  # type: ignore[assignment]
         self.post_read: tuple[Handler, ...] = ()
@@ -198,6 +199,7 @@ class CoreSrv(Conf, level=Level.SERVER):
             self.ignore_invalid_headers,
             self.merge_slashes,
             self.max_headers,
+            self.allow_connect,
             self.large_client_header_buffers,
         )
 
@@ -208,6 +210,7 @@ class CoreSrv(Conf, level=Level.SERVER):
             ignore_invalid_headers=self.ignore_invalid_headers,
             merge_slashes=self.merge_slashes,
             max_headers=self.max_headers,
+            allow_connect=self.allow_connect,
             client_header_buffer_size=self.client_header_buffer_size,
             large_client_header_buffers=self.large_client_header_buffers,
             stop_at_host=stop_at_host,

@@ -5,7 +5,7 @@ from geng.hot.counters cimport Counters
 from geng.hot.http1 cimport parse_request
 from geng.http.phases cimport run
 
-cdef long _DONE, _CLOSE, _REQUESTS, _WRITING
+cdef long _DONE, _CLOSE, _CONNECT, _REQUESTS, _WRITING
 from geng.hot.connection cimport Link as CLink
 from geng.hot.http1 cimport RequestHead as CRequestHead
 from geng.http.linked cimport Linked as CLinked

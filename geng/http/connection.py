@@ -18,7 +18,7 @@ from greenlet import GreenletExit
 from geng.conf.convert import holds
 from geng.core.clock import msec
 from geng.errors import Abandoned, ConnectionClosed, TimedOut
-from geng.hot.http1 import CLOSE, DONE, HOST_KNOWN, NEED_MORE, parse_request
+from geng.hot.http1 import CLOSE, CONNECT, DONE, HOST_KNOWN, NEED_MORE, parse_request
 from geng.http import phases, tls
 from geng.http.body import finish_discard
 from geng.http.filters import ClientGone
@@ -46,6 +46,7 @@ ECONNRESET = 104
 # as C integers
 _DONE = DONE
 _CLOSE = CLOSE
+_CONNECT = CONNECT
 _REQUESTS = REQUESTS
 _WRITING = WRITING
 NO_LINGER = struct.pack("ii", 1, 0)
@@ -472,6 +473,8 @@ def _process(r: Request, head: RequestHead) -> None:
             r.keepalive = head.http_version > 1000
         else:
             r.keepalive = connection != _CLOSE
+        if r.method_id == _CONNECT:
+            r.keepalive = False
         r.lingering = r.content_length_n > 0 or r.chunked_body
         if hot.early_read is not None and holds(hot.early_read, r):
             rc = read_early(r)

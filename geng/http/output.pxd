@@ -10,7 +10,7 @@ from geng.core.clock cimport seconds
 from geng.hot.decimal cimport decimal
 
 cdef dict _LINES
-cdef long _HEAD
+cdef long _HEAD, _CONNECT
 cdef bytes CRLF, KEEP_ALIVE_LINE, CLOSE_LINE, CHUNKED_LINE
 
 cdef class Output

@@ -19,7 +19,7 @@ from geng.core.clock import seconds
 from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.dates import http_time
 from geng.hot.decimal import decimal
-from geng.hot.http1 import HEAD
+from geng.hot.http1 import CONNECT, HEAD
 from geng.http.filters import ClientGone, FileSlice, Parts, Writer
 from geng.wire.http1 import STATUS_LINES as _LINES
 from geng.wire.http1 import last_chunk, status_line
@@ -38,6 +38,7 @@ READ_SIZE = 65536
 
 # as a C integer
 _HEAD = HEAD
+_CONNECT = CONNECT
 
 
 def server_and_date(hot: Linked) -> bytes:
@@ -79,7 +80,9 @@ def output(r: Request) -> Writer:
     chunked = False
     if status >= 200 and status != 304 and status != 204 and method != _HEAD:
         if out.content_length < 0 or out.expect_trailers:
-            if version < 1001:
+            if method == _CONNECT and status < 300:
+                r.keepalive = False  # what follows is no body
+            elif version < 1001:
                 r.keepalive = False
             elif hot.chunked_transfer_encoding:
                 out.content_length = -1

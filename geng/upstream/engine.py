@@ -134,6 +134,7 @@ class Adapter:
         self.cached = conf.cache
         self.caches: dict[str, CacheZone] = {}  # by name, for a zone that a variable chooses
         self.stores = conf.store
+        self.silent = False  # nothing is sent and no head awaited: a connection is the answer
         self.keeps = True  # connections may serve further requests
         self.buffering: bool = conf.buffering
         self.tls: UpstreamTls | None = None  # set where the address says so
@@ -390,6 +391,8 @@ class Exchange:
         c.requests += 1
         self.head = None
         self.request_sent = True
+        if self.adapter.silent:
+            return self.answered(c, self.adapter.parse(self, b""), b"")
         request = self.request
         try:
             if len(request) == 1 and self.stream is None:
