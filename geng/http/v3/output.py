@@ -40,7 +40,7 @@ def output(r: Request) -> Writer:
     """The last filter, for a request stream."""
     out = r.out
     hc: RequestStream = r.hc  # type: ignore[assignment]
-    if r.c.peek_closed():
+    if r.c.send_error:  # type: ignore[attr-defined]
         hc.broken = True
         raise ClientGone
     status = settle(r, out)
@@ -84,7 +84,7 @@ class StreamOutput(Output):
 
     def gone(self, error: ConnectionClosed) -> None:
         """Where the client has reset the stream, or the connection is over, the log need not have it."""
-        if not self.c.peek_closed():
+        if not self.c.send_error:  # type: ignore[attr-defined]
             Output.gone(self, error)
         self.r.keepalive = False
         self.r.hc.broken = True
@@ -133,7 +133,7 @@ class NoBody(StreamOutput):
 
 def early_hints(r: Request, lines: Lines) -> None:
     """A 103 before the response (ngx_http_v3_early_hints_filter)."""
-    if r.c.peek_closed():
+    if r.c.send_error:  # type: ignore[attr-defined]
         raise ClientGone
     hc: RequestStream = r.hc  # type: ignore[assignment]
     block = EARLY_HINTS + QPACK.lines(r, lines)
