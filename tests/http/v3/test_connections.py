@@ -1,0 +1,230 @@
+"""HTTP/3 connections: their streams, the dynamic table, limits, and how they end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geng.wire import http3 as wire
+from geng.wire import qpack
+from tests.harness.server import Server, wait_until
+from tests.harness.tls import Authority
+from tests.http.v3.client import Client
+
+pytestmark = pytest.mark.live
+
+Start = Callable[..., Server]
+
+CONF = """
+worker_processes 1;
+events {}
+http {
+    access_log access.log;
+    ssl_certificate %CA%/localhost.crt;
+    ssl_certificate_key %CA%/localhost.key;
+    client_header_timeout 1s;
+    server {
+        listen 127.0.0.1:%PORT% quic;
+        listen 127.0.0.1:%PORT% ssl;
+        root .;
+        keepalive_requests 4;
+        location / { return 200 "$connection_requests $http_x"; }
+        location /slow { limit_rate 100; return 200 "12345678901234567890"; }
+        location /wait { proxy_pass http://127.0.0.1:%UP%; }
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls")).issue("localhost")
+
+
+@pytest.fixture
+def s(server: Start, ca: Authority) -> Server:
+    return server(CONF, CA=ca.folder, UP=1)
+
+
+def test_settings(s: Server) -> None:
+    with Client(s.address()) as c:
+        c.until(lambda: c.of_server(wire.CONTROL_STREAM))
+        assert c.of_server(wire.CONTROL_STREAM) == wire.settings(((1, 4096), (7, 128)))
+        assert sorted(data[:1] for data in c.streams.values()) == [b"\0", b"\3"]
+
+
+def test_dynamic_table(s: Server) -> None:
+    with Client(s.address(), table=4096) as c:
+        for n in range(3):
+            answer = c.get("/", ("x", "a value that is worth an entry"), ("y", "another"))
+            assert answer.text == f"{n + 1} a value that is worth an entry"
+        c.until(lambda: c.of_server(wire.DECODER_STREAM))
+        c.encoder.feed_decoder(c.of_server(wire.DECODER_STREAM))
+
+
+def test_request_that_waits_for_the_table(s: Server) -> None:
+    with Client(s.address()) as c:
+        block = b"\x02\x80" + qpack.indexed(17) + qpack.indexed(23) + qpack.indexed(1)
+        block += qpack.named(0) + b"\x01h" + b"\x10"
+        sid = c.raw(wire.frame(wire.HEADERS, block))
+        assert c.get("/").status == 200
+        assert not c.answers[sid].heads
+        c.send(c.encoding, b"\x3f\xe1\x1f" + b"\x41x\x05entry")
+        assert c.answer(sid).text == "1 entry"
+        c.until(lambda: qpack.acknowledge(sid) in c.of_server(wire.DECODER_STREAM))
+
+
+def test_number_of_streams(server: Start, ca: Authority) -> None:
+    s = server(CONF.replace("root .;", "http3_max_concurrent_streams 2; root .;"), CA=ca.folder, UP=1)
+    with Client(s.address()) as c:
+        c.until(lambda: c.of_server(wire.CONTROL_STREAM))
+        assert c.of_server(wire.CONTROL_STREAM) == wire.settings(((1, 4096), (7, 2)))
+        assert c.quic._remote_max_streams_bidi == 2
+        assert [c.answer(sid).status for sid in [c.ask() for _ in range(4)]] == [200] * 4
+
+
+def broken_control(c: Client) -> None:
+    c.send(c.control, wire.settings(()))
+
+
+def no_settings(c: Client) -> None:
+    c.uni(wire.CONTROL_STREAM, wire.goaway(0))
+
+
+def closed_control(c: Client) -> None:
+    c.send(c.control, b"", fin=True)
+
+
+def second_control(c: Client) -> None:
+    c.uni(wire.CONTROL_STREAM)
+
+
+def unknown_too_early(c: Client) -> None:
+    c.uni(0x21)
+
+
+def large_table(c: Client) -> None:
+    c.send(c.encoding, b"\x3f\xe2\x1f")
+
+
+def acknowledgement(c: Client) -> None:
+    c.send(c.decoding, b"\x80")
+
+
+@pytest.mark.parametrize(
+    ("does", "settings", "code"),
+    [
+        (broken_control, True, wire.FRAME_UNEXPECTED),
+        (no_settings, False, wire.MISSING_SETTINGS),
+        (closed_control, True, wire.CLOSED_CRITICAL_STREAM),
+        (unknown_too_early, False, wire.STREAM_CREATION_ERROR),
+        (large_table, True, wire.ENCODER_STREAM_ERROR),
+        (acknowledgement, True, wire.DECODER_STREAM_ERROR),
+    ],
+)
+def test_streams_that_break_rules(s: Server, does: Callable[[Client], None], settings: bool, code: int) -> None:
+    with Client(s.address(), settings=settings) as c:
+        does(c)
+        assert c.end() == (code, "stream error")
+
+
+def test_two_control_streams(s: Server) -> None:
+    with Client(s.address(), settings=False) as c:
+        c.uni(wire.CONTROL_STREAM, wire.settings(()))
+        second_control(c)
+        assert c.end() == (wire.STREAM_CREATION_ERROR, "stream error")
+    assert "stream already created" in s.log()
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "status"),
+    [
+        (wire.frame(wire.DATA, b"x"), wire.FRAME_UNEXPECTED, 400),
+        (wire.settings(()), wire.FRAME_UNEXPECTED, 400),
+        (wire.frame(wire.HEADERS, b""), wire.FRAME_ERROR, 400),
+        (wire.frame(wire.HEADERS, b"\0\0"), wire.FRAME_ERROR, 400),
+        (wire.frame(wire.HEADERS, b"\0\0\x80"), wire.DECOMPRESSION_FAILED, 400),
+        (wire.frame(wire.HEADERS, b"\0\0\x20"), wire.INTERNAL_ERROR, 500),
+        (wire.HEADERS.to_bytes(1, "big") + b"\x10\0\0", wire.INTERNAL_ERROR, 400),
+    ],
+)
+def test_request_streams_that_break_rules(s: Server, data: bytes, code: int, status: int) -> None:
+    with Client(s.address()) as c:
+        assert c.answer(c.raw(data)).reset == code
+        assert c.get("/").status == 200
+    wait_until(lambda: f'"" {status} 0 ' in s.log("access.log"), "its line in the log")
+
+
+def test_head_that_does_not_come(s: Server) -> None:
+    with Client(s.address()) as c:
+        nothing = c.raw(b"\x01\x20\0", fin=False)
+        assert c.answer(nothing).reset == wire.GENERAL_PROTOCOL_ERROR
+    assert "client timed out (110: Connection timed out)" in s.log()
+    wait_until(lambda: '"" 408 0 ' in s.log("access.log"), "its line in the log")
+
+
+def test_number_of_requests(s: Server) -> None:
+    with Client(s.address()) as c:
+        for n in range(4):
+            assert c.get("/").text == f"{n + 1} "
+        c.until(lambda: c.of_server(wire.CONTROL_STREAM).endswith(wire.goaway(16)))
+        assert c.end() == (wire.NO_ERROR, "reached maximum number of requests")
+
+
+def test_idle_connections_end(server: Start, ca: Authority) -> None:
+    s = server(CONF.replace("root .;", "keepalive_timeout 400ms; root .;"), CA=ca.folder, UP=1)
+    with Client(s.address()) as c:
+        assert c.get("/").status == 200
+        assert c.end()[0] == wire.NO_ERROR
+
+
+def test_reload_and_stop(s: Server) -> None:
+    with Client(s.address()) as c:
+        assert c.get("/").status == 200
+        sid = c.ask("/slow")
+        c.until(lambda: c.answers[sid].heads)
+        s.signal(signal.SIGHUP)
+        c.until(lambda: c.of_server(wire.CONTROL_STREAM).endswith(wire.goaway(8)))
+        assert c.answer(sid).text == "12345678901234567890"
+        assert c.end() == (wire.NO_ERROR, "connection shutdown")
+    with Client(s.address()) as c:
+        assert c.get("/").status == 200
+
+
+def test_client_that_goes_while_an_upstream_is_asked(server: Start, ca: Authority, backend: Callable[..., Any]) -> None:
+    seen: list[bytes] = []
+
+    def wait(sock: Any) -> None:
+        seen.append(sock.recv(4096))
+        seen.append(sock.recv(4096))
+
+    s = server(CONF, CA=ca.folder, UP=backend(talk=wait).port)
+    with Client(s.address()) as c:
+        sid = c.ask("/wait")
+        wait_until(lambda: seen, "the request")
+        c.quic.stop_stream(sid, wire.REQUEST_CANCELLED)
+        c.flush()
+        assert c.answer(sid).reset == wire.REQUEST_CANCELLED
+        wait_until(lambda: len(seen) == 2 and seen[1] == b"", "the upstream's connection closed")
+    wait_until(lambda: '"GET /wait HTTP/3.0" 499 0 ' in s.log("access.log"), "its line in the log")
+
+
+def test_configuration(configtest: Callable[..., Any], ca: Authority, tmp_path: Path) -> None:
+    def said(text: str) -> str:
+        conf = "events {} http { ssl_certificate %CA%/localhost.crt; ssl_certificate_key %CA%/localhost.key; " + text + " }"
+        return str(configtest(conf, CA=ca.folder).stderr)
+
+    (tmp_path / "empty").write_bytes(b"")
+    assert "test is successful" in said("server { listen 127.0.0.1:8443 quic; quic_retry on; quic_gso on; http3_hq on; }")
+    assert "zero key size" in said(
+        "quic_host_key %DIR%/empty; server { listen 127.0.0.1:8443 quic; }".replace("%DIR%", str(tmp_path))
+    )
+    assert '"ssl_protocols" must enable TLSv1.3' in said("ssl_protocols TLSv1.2; server { listen 127.0.0.1:8443 quic; }")
+    assert '"backlog" parameter is incompatible with "quic"' in said("server { listen 127.0.0.1:8443 quic backlog=5; }")
+    assert 'no "ssl_certificate" is defined for the "listen ... quic"' in str(
+        configtest("events {} http { server { listen 127.0.0.1:8443 quic; } }").stderr
+    )
