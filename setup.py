@@ -32,6 +32,7 @@ HOT = {
     "http.linked": False,
     "http.request": True,
     "http.filters": True,
+    "http.body": True,
     "http.output": True,
     "http.location": True,
     "http.phases": True,

@@ -81,11 +81,12 @@ class BodyReader:
         chunked = self.chunked
         if chunked is None:
             rest = self.rest
-            if len(data) <= rest:
-                self.rest = rest - len(data)
-                self.done = self.rest == 0
-                self.received += len(data)
-                self.r.request_length += len(data)
+            size = len(data)
+            if size <= rest:
+                self.rest = rest - size
+                self.done = size == rest
+                self.received += size
+                self.r.request_length += size
                 return ([data] if data else []), b""
             self.rest = 0
             self.done = True

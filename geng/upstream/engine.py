@@ -31,7 +31,7 @@ from geng.hot.http1 import DONE, EARLY_HINTS, HEAD, LOCK, NEED_MORE, PATCH, POST
 from geng.hot.uri import parse_unsafe_uri
 from geng.http import output
 from geng.http.body import BodyFailed, BodyStream
-from geng.http.filters import DISCARD, ClientGone, Writer, send_head
+from geng.http.filters import DISCARD, ClientGone, FileSlice, Writer, send_head
 from geng.http.module import DONE as ANSWERED
 from geng.http.module import ERROR as FAILURE
 from geng.net.connect import NoConnections, connect
@@ -467,7 +467,14 @@ class Exchange:
 
     def send_body(self, c: Connection, request: Sequence[Any]) -> None:
         """Send a request with a body; what cannot be sent at once is left in self.sender."""
-        sender = Sender(self, c, request, 0)
+        if self.r.loc.tcp_nodelay:
+            c.set_nodelay()  # the end of a long body would wait for the upstream to acknowledge the rest: 40 ms
+        sent = 0
+        if self.stream is None and FileSlice not in map(type, request):
+            sent = c.try_send(request)
+            if sent == sum(map(len, request)):
+                return
+        sender = Sender(self, c, request, sent)
         if not sender.pump():
             self.sender = sender
 

@@ -36,8 +36,6 @@ class Sender:
         self.c = c
         self.parts: list[Any] = [part if type(part) is FileSlice else memoryview(part) for part in parts if len(part)]
         self.ended = False
-        if u.r.loc.tcp_nodelay:
-            c.set_nodelay()  # the end of a long body would wait for the upstream to acknowledge the rest: 40 ms
         # head and the first part of a file go out together
         self.corked = any(type(part) is FileSlice for part in self.parts)
         if self.corked:
