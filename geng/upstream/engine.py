@@ -467,7 +467,7 @@ class Exchange:
 
     def send_body(self, c: Connection, request: Sequence[Any]) -> None:
         """Send a request with a body; what cannot be sent at once is left in self.sender."""
-        if self.r.loc.tcp_nodelay:
+        if not c._nodelay and self.r.loc.tcp_nodelay:
             c.set_nodelay()  # the end of a long body would wait for the upstream to acknowledge the rest: 40 ms
         sent = 0
         if self.stream is None and FileSlice not in map(type, request):
