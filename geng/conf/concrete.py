@@ -6,6 +6,7 @@ grammar/nginx.lark; a text without faults makes the same tree in both. Offsets c
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from typing import Union
 from geng.conf import lexer as lexing
 from geng.conf.lexer import END_IN_BLOCK, END_IN_DIRECTIVE, LIMIT, Lexer, Stopped, decode, text_of, unescape
 from geng.conf.syntax import Node, terminals
+
+QUANTIFIER = re.compile(r"\{\d+(?:,\d*)?\}")
+REST_OF_PATTERN = re.compile(r"(?:\{\d+(?:,\d*)?\}|[^\s;{\\]|\\\S)*")
+"""What goes on behind a word's last sign: a quantifier of a regular expression, and the rest of that."""
 
 
 @dataclass(slots=True)
@@ -236,6 +241,9 @@ class _Reader:
             self.broken('unexpected "{"', at)
             self.open.append((None, self.items))  # what it holds counts as if the braces were not there
             return at + 1
+        glued = self.quantifier(at)
+        if glued:
+            return glued
         first = self.words[0]
         lua = not first.quoted and self.lua_name.match(self.text, first.start) is not None
         statement = self.statement(at, at + 1)
@@ -245,6 +253,17 @@ class _Reader:
         self.open.append((statement, self.items))
         self.items = statement.body
         return at + 1
+
+    def quantifier(self, at: int) -> int:
+        """Behind a pattern without quotes that goes on with `{8}`, where nginx begins a block; 0 if none does."""
+        word = self.words[-1]
+        found = QUANTIFIER.match(self.text, at)
+        if found is None or word.quoted or word.end != at:
+            return 0
+        self.broken('unexpected "{"', at)
+        end = REST_OF_PATTERN.match(self.text, at).end()  # type: ignore[union-attr]  # it begins with what was found
+        self.words[-1] = Word(decode(unescape(self.text[word.start : end])), word.start, end)
+        return end
 
     def raw(self, statement: Statement, at: int) -> int:
         depth = 0

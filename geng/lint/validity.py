@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from geng.conf import tables, thirdparty
-from geng.conf.concrete import Broken, Document
+from geng.conf.concrete import QUANTIFIER, REST_OF_PATTERN, Broken, Document
 from geng.errors import Invalid, UnknownDirective
 from geng.lint.model import Edit, Finding, Severity
 from geng.lint.tree import CONTEXT_NAMES, RAW, Place, Tree
@@ -33,6 +33,7 @@ def syntax(tree: Tree) -> Iterator[Finding]:
 
 def _broken(document: Document, broken: Broken) -> Finding:
     start, end, hint = broken.start, broken.start + 1, ""
+    edits: tuple[Edit, ...] = ()
     if broken.message == 'unexpected "}"':
         before = document.text[:start].rstrip()
         if before and before[-1] not in ";{}":
@@ -43,20 +44,37 @@ def _broken(document: Document, broken: Broken) -> Finding:
         line_end = document.text.find("\n", start)
         end = len(document.text) if line_end < 0 else line_end
         hint = "what begins here has no end"
+    elif broken.message == 'unexpected "{"' and QUANTIFIER.match(document.text, start):
+        hint, edits = _unquoted(document, start)
     elif broken.message == 'unexpected ";"':
         hint = 'a second ";", or one behind "}"'
-    return Finding(SYNTAX, Severity.ERROR, broken.message, document, start, end, hint)
+    return Finding(SYNTAX, Severity.ERROR, broken.message, document, start, end, hint, edits)
+
+
+def _unquoted(document: Document, at: int) -> tuple[str, tuple[Edit, ...]]:
+    """What to say of a pattern with braces that has no quotes, and the quotes."""
+    begin = at
+    while begin and document.text[begin - 1] not in " \t\r\n;{}":
+        begin -= 1
+    rest = REST_OF_PATTERN.match(document.text, at)
+    assert rest is not None
+    hint = "a pattern with braces must be in quotes: here begins a block"
+    if '"' in document.text[begin : rest.end()]:
+        return hint, ()
+    return hint, (Edit(begin, begin, '"'), Edit(rest.end(), rest.end(), '"'))
 
 
 def structure(tree: Tree) -> Iterator[tuple[Place, Finding]]:
     """What stands at a wrong place or has no proper shape, with the place."""
+    foreign = any(place.args and place.args[0].endswith(".so") for place in tree.named("load_module"))
     for place in tree.root.walk():
         if place.context == RAW or _inside_foreign(place):
             continue
         try:
             tables.check(place.node, place.context)
         except UnknownDirective as unknown:
-            yield place, finding(place, UNKNOWN, Severity.ERROR, str(unknown), 0, _about_unknown(place))
+            severity = Severity.WARNING if foreign and thirdparty.explain(place.name) else Severity.ERROR
+            yield place, finding(place, UNKNOWN, severity, str(unknown), 0, _about_unknown(place))
         except Invalid as invalid:
             message = str(invalid)
             kind = MISPLACED if message.endswith("is not allowed here") else ARGUMENTS

@@ -17,10 +17,10 @@ from geng.conf.compiler import Cf, fresh
 from geng.conf.directive import commands_of
 from geng.conf.source import Sources
 from geng.conf.syntax import Node, Row
-from geng.conf.tables import HTTP, LOC, MAIN, SRV, UPS
+from geng.conf.tables import HTTP, LOC, MAIN, SRV, UPS, entries
 from geng.errors import ConfigError, Invalid
 from geng.lint.model import Finding, Severity
-from geng.lint.tree import DEEPEST, Place, Tree
+from geng.lint.tree import DEEPEST, RAW, Place, Tree
 from geng.lint.validity import span, unfinished
 from geng.modules import main_confs
 from geng.modules.core import CoreConf
@@ -34,11 +34,18 @@ ENVIRONMENT = "environment"
 
 NOT_YET = " is not supported by geng yet"
 
-_ENVIRONMENT = re.compile(r"failed \(\d+: |getpwnam|getgrnam|cannot load|BIO_new_file|host not found|SSL_CTX_load")
+_ENVIRONMENT = re.compile(
+    r"failed \(\d+: |getpwnam|getgrnam|cannot load|BIO_new_file|host not found|SSL_CTX_load|dlopen\(\)"
+)
 """What depends on the machine more than on the configuration."""
 
-_ELSEWHERE = re.compile(r'unknown "|unknown log format|zero size shared memory zone|unknown zone|no "|unknown map')
+_ELSEWHERE = re.compile(
+    r'unknown "|unknown log format|zero size shared memory zone|unknown zone|no "|unknown map|no port in upstream'
+)
 """What a fragment may refer to without holding it."""
+
+_UNKNOWN_VARIABLE = re.compile(r'unknown "(\w+)" variable')
+_NO_SERVERS = "no servers are inside upstream"
 
 _NAME = re.compile(r"[A-Za-z0-9._:-]+")
 _QUOTED = re.compile(r'"([^"]+)"')
@@ -168,12 +175,25 @@ class Reading:
     def _add(self, message: str, place: Place | None, check: str, severity: Severity) -> None:
         if self.tree.fragment and _ELSEWHERE.search(message):
             return
+        if self._follows(message, place):
+            return
         if _ENVIRONMENT.search(message) and 'host not found in "$' not in message:
             check, severity = ENVIRONMENT, Severity.NOTE
         place = place or self.tree.root
         start, end = span(place, _word_of(place, message))
         hint, edits = unfinished(place) if severity is Severity.ERROR else ("", ())
         self.found.append(Finding(check, severity, message, place.document, start, end, hint, edits))
+
+    def _follows(self, message: str, place: Place | None) -> bool:
+        """Whether *message* follows from a fault that is reported, or says it again."""
+        variable = _UNKNOWN_VARIABLE.fullmatch(message)
+        if variable is not None:
+            name = f"${variable[1]}"
+            return any(name in each.args and not entries(each.name) for each in self.tree.root.walk() if each.context != RAW)
+        if message.startswith("no servers in upstream"):
+            own = [each for each in self.tree.named("upstream") if f'"{"".join(each.args[:1])}"' in message]
+            return any(each.all("server") for each in own) or any(found.message == _NO_SERVERS for found in self.found)
+        return message == _NO_SERVERS and place is not None and bool(place.all("server"))
 
 
 def _word_of(place: Place, message: str) -> int | None:

@@ -73,5 +73,8 @@ def test_case(name: str, text: str) -> None:
     assert (head[1] == "good") == (lines == [])
 
 
-def test_every_check_has_cases() -> None:
-    assert {path.stem for path in CASES.glob("*.conf")} <= {check.name for check in CHECKS}
+def test_every_check_has_cases_of_both_kinds() -> None:
+    kinds: dict[str, set[str]] = {}
+    for path in CASES.glob("*.conf"):
+        kinds[path.stem] = set(re.findall(r"^# (good|bad)\b", path.read_text(), re.M))
+    assert kinds == {check.name: {"good", "bad"} for check in CHECKS}

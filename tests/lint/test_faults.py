@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from geng.conf.tables import HTTP, LOC, MAIN, SRV, UPS
+from geng.lint import fixing
 from geng.lint.files import Files, load
 from geng.lint.linting import Result, Settings, lint
 from geng.lint.output.text import show
@@ -58,7 +59,6 @@ def test_every_fault_in_one_run() -> None:
         (9, "unknown_directive", 'unknown directive "brotli"'),
         (11, "arguments", 'invalid number of arguments in "root" directive'),
         (12, "value", "no servers are inside upstream"),
-        (12, "value", 'no servers in upstream "u"'),
         (14, "misplaced_directive", '"server_name" directive is not allowed here'),
     ]
 
@@ -171,6 +171,31 @@ def test_silence(comment: str, checks: list[str]) -> None:
     for text in (f"foo bar; {comment}\n", f"{comment}\nfoo bar;\n", f"{comment}\nfoo {{\n  bar a;\n}}\n"):
         found = run("events {}\n" + text, Settings(only=only)).findings
         assert sorted(finding.check for finding in found) == checks, text
+
+
+def test_a_pattern_with_braces_and_without_quotes() -> None:
+    """nginx begins a block at the brace; what stands behind is read as it was meant."""
+    text = "events {}\nhttp { server {\n location ~ ^/[0-9a-f]{8}-[a-z]{2,}$ { gzip onn; }\n rewrite ^/a{2}/(.*) /$1;\n} }\n"
+    found = run(text)
+    assert [fault[:2] for fault in faults(text)] == [(3, "syntax"), (3, "value"), (4, "syntax")]
+    (document, made), *_ = fixing.repaired([found]).values()
+    assert 'location ~ "^/[0-9a-f]{8}-[a-z]{2,}$" {' in made and 'rewrite "^/a{2}/(.*)" /$1;' in made
+    assert [finding.check for finding in run(made).findings if finding.severity.label == "error"] == ["value"]
+
+
+def test_what_follows_from_a_fault_is_not_reported() -> None:
+    assert faults("events {}\nhttp { upstream u { server a:b; } }\n") == [(2, "value", 'invalid port in upstream "a:b"')]
+    assert faults("events {}\nhttp { upstream u { } }\n") == [(2, "value", "no servers are inside upstream")]
+    text = "events {}\nhttp { server { my_set $x a; return 200 $x; } }\n"
+    assert faults(text) == [(2, "unknown_directive", 'unknown directive "my_set"')]
+
+
+def test_modules_that_are_loaded() -> None:
+    """With load_module, a directive of a module that is known is no fault of the file's."""
+    text = "load_module modules/ngx_http_js_module.so;\nevents {}\nhttp { js_path /a; no_such a; }\n"
+    assert [fault[1:] for fault in faults(text)] == [("unknown_directive", 'unknown directive "no_such"')]
+    found = {finding.message: finding.severity.label for finding in run(text).findings}
+    assert found['unknown directive "js_path"'] == "warning"
 
 
 def test_silence_ends_with_the_block() -> None:

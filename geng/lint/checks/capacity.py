@@ -28,10 +28,10 @@ def worker_rlimit_nofile_vs_connections(tree: Tree) -> Iterator[Found]:
             continue
         needed = 2 * int(place.args[0])
         if limit.isdigit() and int(limit) < needed:
-            message = f"{place.args[0]} connections of clients and as many to upstreams are more than {limit} open files"
+            message = f"{place.args[0]} connections, and a file for each, are more than {limit} open files"
             yield Found(place, message, 1, f"worker_rlimit_nofile {needed};")
         elif not limit and needed > USUAL_FILES and not incomplete(tree, tree.root):
-            message = f"{place.args[0]} connections, and as many to upstreams, need a limit of {needed} open files"
+            message = f"{place.args[0]} connections, and a file for each, need a limit of {needed} open files"
             yield Found(place, message, 1, f"worker_rlimit_nofile {needed};", severity=Severity.NOTE)
 
 
@@ -72,8 +72,9 @@ is closed in between costs a handshake and sometimes a request.
         Severity.WARNING,
         "more connections than open files",
         """
-Each connection is an open file, and a proxied request has two. When the limit is reached accept() fails, with
-"Too many open files" in the error log.
+Each connection is an open file (worker_connections counts those to upstreams, too), and what it sends or buffers may be
+another. When the limit is reached accept() fails, with "Too many open files" in the error log. Without
+worker_rlimit_nofile the limit is whatever the system gives, often 1024: that is a note.
 """,
         "worker_rlimit_nofile 1024;\nevents {\n    worker_connections 4096;\n}\n",
         "worker_rlimit_nofile 8192;\nevents {\n    worker_connections 4096;\n}\n",

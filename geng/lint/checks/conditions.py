@@ -59,7 +59,7 @@ def _empty_is_meant(tree: Tree, variable: str) -> bool:
             if not bare and not (place.name == "return" and used) and place.name not in EMPTY_MEANS:
                 return False
             used = True
-    return used
+    return used or bool(tree.missing) or tree.fragment  # those that use it may be out of sight
 
 
 def mixed_case_variable(tree: Tree) -> Iterator[Found]:

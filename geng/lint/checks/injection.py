@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from geng.lint.checks.scope import incomplete
 from geng.lint.model import Check, Found, Severity
 from geng.lint.tree import Place, Tree
 from geng.lint.variables import CLIENT, DEEPEST, assignments, can_hold, captures, names
@@ -25,6 +26,8 @@ def http_splitting(tree: Tree) -> Iterator[Found]:
         if place.name == "rewrite":  # its own groups are escaped when it redirects
             text = _without_groups(place, text)
         name = can_hold(tree, place, text, "\n")
+        if name is not None and place.name == "proxy_pass" and _only_in_host(tree, place, text):
+            continue
         if name is not None:
             yield Found(
                 place,
@@ -32,6 +35,17 @@ def http_splitting(tree: Tree) -> Iterator[Found]:
                 index + 1,
                 "use $request_uri, or a pattern that excludes white space such as [^\\s/]+",
             )
+
+
+def _only_in_host(tree: Tree, place: Place, text: str) -> bool:
+    """Whether a line end could only be in the name of the host, which then nobody can look up."""
+    head = host_part(expand(place, text))
+    rest = expand(place, text)[len(head) :]
+    if can_hold(tree, place, rest, "\n") is not None:
+        return False
+    return all(
+        can_hold(tree, place, f"${name}", "/") is None for name in names(head) if can_hold(tree, place, f"${name}", "\n")
+    )
 
 
 def _sent(place: Place) -> int | None:
@@ -83,6 +97,8 @@ def ssrf(tree: Tree) -> Iterator[Found]:
         if not place.args or not place.http or (location is not None and location.first("internal")):
             continue
         head = host_part(expand(place, place.args[0]))
+        if _only_groups(tree, place, head):
+            continue
         for name in names(head):
             if _chosen_by_client(tree, place, head, name):
                 yield Found(
@@ -92,6 +108,15 @@ def ssrf(tree: Tree) -> Iterator[Found]:
                     "look the host up in a map of those that are allowed, or make the location internal",
                 )
                 break
+
+
+def _only_groups(tree: Tree, place: Place, head: str) -> bool:
+    """Whether *head* can name nothing but an upstream{}: no address ends in letters, and nobody looks names up."""
+    scheme = _URL.match(head)
+    if tree.fragment or incomplete(tree, place) or place.inherited("resolver") or scheme is None or "$" in scheme[0]:
+        return False
+    behind = _VARIABLE.split(head)[-1]
+    return re.fullmatch(r"\w*[A-Za-z_]\w*", behind) is not None
 
 
 def _chosen_by_client(tree: Tree, place: Place, head: str, name: str) -> bool:

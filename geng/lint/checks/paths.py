@@ -32,7 +32,7 @@ def alias_traversal(place: Place) -> Iterator[Found]:
         yield Found(place, message, None, f"location {prefix}/")
     elif "$" not in alias and "." not in alias.rpartition("/")[2]:
         message = f'"{prefix}…" leads to whatever has a name that begins with {alias}'
-        yield Found(place, message, None, f'end both with "/": location {prefix}/', severity=Severity.WARNING)
+        yield Found(place, message, None, f'end both with "/": location {prefix}/', severity=Severity.NOTE)
 
 
 def alias_slash(place: Place) -> Iterator[Found]:

@@ -11,6 +11,8 @@ from geng.lint.tree import Place, Tree
 
 
 def default_server_flag(tree: Tree) -> Iterator[Found]:
+    if tree.fragment:
+        return  # another file may have it
     groups: dict[str, list[Place]] = {}
     for server in tree.servers():
         if incomplete(tree, server):
