@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Iterator
 
-from geng.conf import tables
+from geng.conf import tables, thirdparty
 from geng.conf.concrete import Document, Statement
 from geng.conf.syntax import Node, Row
 from geng.conf.tables import EVENTS, HTTP, LIF, LMT, LOC, MAIL, MAIL_SRV, MAIN, SIF, SRV, STREAM, STREAM_SRV, STREAM_UPS, UPS
@@ -253,17 +253,28 @@ def context_of(loaded: Loaded) -> int:
         words = loaded.document.text[comment.start : comment.end].lstrip("# ").split()
         if words[:2] == ["geng-lint:", "context"] and len(words) > 2:
             return PATHS.get(words[2].strip(",; "), MAIN)
-    names = [(row.name, row.block is not None) for row in loaded.rows if isinstance(row, Node) and row.name != "include"]
-    if any(name in ("http", "events") and block for name, block in names):
+    rows = [row for row in loaded.rows if isinstance(row, Node) and row.name != "include"]
+    if any(row.name in ("http", "events") and row.block is not None for row in rows):
         return MAIN
     best, score = MAIN, 0
     for context in (HTTP, SRV, LOC, MAIN, UPS, STREAM, STREAM_SRV, STREAM_UPS, EVENTS, MAIL, MAIL_SRV, LIF):
-        fits = sum(_fits(name, block, context) for name, block in names)
+        fits = sum(4 * _fits(row.name, row.block is not None, context) + _inside_fits(row, context) for row in rows)
         if fits > score:
             best, score = context, fits
-    if names and not score:
-        return RAW if not any(block for _, block in names) else MAIN
+    if rows and not score:
+        known = any(row.block is not None or thirdparty.explain(row.name) for row in rows)
+        return (HTTP if rows[0].block is None else MAIN) if known else RAW
     return best
+
+
+def _inside_fits(row: Node, context: int) -> int:
+    """Whether what is inside of *row* may stand there when that is at the level *context*; 0 to 2."""
+    inside = INSIDE.get((context, row.name), RAW)
+    rows = [each for each in row.block or [] if isinstance(each, Node) and each.name != "include"]
+    if not inside or not rows:
+        return 0
+    fits = sum(_fits(each.name, each.block is not None, inside) for each in rows)
+    return 2 if fits == len(rows) else int(fits > 0)
 
 
 def _fits(name: str, block: bool, context: int) -> int:

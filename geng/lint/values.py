@@ -6,6 +6,7 @@ nginx stops at its first fault; here a directive that is refused is left out and
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import zlib
@@ -24,7 +25,7 @@ from geng.lint.tree import DEEPEST, RAW, Place, Tree
 from geng.lint.validity import span, unfinished
 from geng.modules import main_confs
 from geng.modules.core import CoreConf
-from geng.modules.events import EventsConf
+from geng.modules.events import EventsBlock, EventsConf
 from geng.modules.threads import ThreadPools
 from geng.process.cycle import Cycle, Options
 
@@ -142,6 +143,8 @@ class Reading:
                 cf.file = ""
                 for cls in classes:
                     confs[cls].resolve(cf)
+                if not self.tree.fragment:
+                    self._whole(cycle, bool(confs[EventsBlock].seen))
         except ConfigError as error:
             self.refused(error)
         except Invalid as invalid:
@@ -152,6 +155,24 @@ class Reading:
             # what was refused and left out is missing now: a fault that follows from the ones that are reported
         self.own = frozenset(cf.own)
         return self.found
+
+    def _whole(self, cycle: Cycle, events: bool) -> None:
+        """What nginx looks at when all has been read (ngx_init_cycle)."""
+        root = self.tree.root
+        if not events and not self.tree.missing:
+            alone = os.path.basename(self.tree.main) == "nginx.conf"
+            self._add('no "events" section in configuration', root, VALUE, Severity.ERROR if alone else Severity.NOTE)
+            if not alone:
+                self.found[-1].hint = "unless another file includes this one"
+        listenings = [each for block in (cycle.http, cycle.stream) if block is not None for each in block.listenings]
+        if events and cycle.events.connections < len(listenings) + 1:
+            place = next(iter(self.tree.named("worker_connections", "events")), root)
+            text = f"{cycle.events.connections} worker_connections are not enough for {len(listenings)} listening sockets"
+            self._add(text, place, VALUE, Severity.ERROR)
+        for zone in cycle.zones:
+            if not zone.size and not self.tree.missing:
+                users = [each for each in root.walk() if {zone.name, f"zone={zone.name}"} & set(each.args)]
+                self._add(f'zero size shared memory zone "{zone.name}"', next(iter(users), root), VALUE, Severity.ERROR)
 
     def refused(self, error: ConfigError, node: Node | None = None) -> None:
         """Note *error*, which is at *node* where that is known."""

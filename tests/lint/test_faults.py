@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ import pytest
 
 from geng.conf.tables import HTTP, LOC, MAIN, SRV, UPS
 from geng.lint import fixing
+from geng.lint.checks import CHECKS
 from geng.lint.files import Files, load
 from geng.lint.linting import Result, Settings, lint
+from geng.lint.model import Severity
 from geng.lint.output.text import show
 from geng.lint.tree import RAW, Tree, context_of
 
@@ -236,3 +240,40 @@ def test_server_imports_no_linter() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     loaded = json.loads(done.stdout)
     assert not [name for name in loaded if name.startswith(("geng.lint", "geng.tools", "geng.conf.concrete"))]
+
+
+def test_what_nginx_looks_at_in_the_end() -> None:
+    assert faults("http { }\n") == [(1, "value", 'no "events" section in configuration')]
+    result = lint("site.conf", Settings(), Files({"site.conf": b"http { }\n"}))
+    assert [each.severity.label for each in result.findings if "events" in each.message] == ["note"]
+    text = "events {}\nhttp { server { limit_req zone=one; } }\n"
+    assert faults(text) == [(2, "value", 'zero size shared memory zone "one"')]
+    text = "events { worker_connections 2; }\nhttp { server { listen 81; listen 82; } }\n"
+    assert faults(text) == [(1, "value", "2 worker_connections are not enough for 2 listening sockets")]
+
+
+def test_the_inside_of_blocks_tells_the_level() -> None:
+    assert context_of(load(b"if ($a) { add_header A b; }", "f")) == LOC
+    assert context_of(load(b"if ($a) { return 403; }", "f")) == SRV
+    assert context_of(load(b"more_set_headers 'A: b';", "f")) == HTTP
+
+
+CORPUS = Path(os.environ.get("GENG_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
+OUT_OF_SIGHT = ('unknown "', "unknown log format", "no port in upstream", "dlopen()")
+
+
+def test_agreement_with_nginx_on_real_configurations() -> None:
+    """An error where nginx refused the file, and none where it accepted it; what a fragment may leave to others aside."""
+    verdicts = CORPUS / "verdicts.tsv"
+    if not verdicts.exists():
+        pytest.skip("no real configurations: GENG_CORPUS names their folder")
+    checks = {check.name for check in CHECKS} | {"missing_include"}
+    with verdicts.open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    wrong = []
+    for row in rows:
+        found = lint(str(CORPUS / "files" / row["file"]), Settings()).findings
+        errors = [each for each in found if each.severity is Severity.ERROR and each.check not in checks]
+        if bool(errors) != (row["verdict"] != "ok") and not row["message"].startswith(OUT_OF_SIGHT):
+            wrong.append((row["file"], row["message"], errors))
+    assert wrong == [] and len(rows) > 300

@@ -29,7 +29,8 @@ def worker_rlimit_nofile_vs_connections(tree: Tree) -> Iterator[Found]:
         needed = 2 * int(place.args[0])
         if limit.isdigit() and int(limit) < needed:
             message = f"{place.args[0]} connections, and a file for each, are more than {limit} open files"
-            yield Found(place, message, 1, f"worker_rlimit_nofile {needed};")
+            severity = None if int(limit) < int(place.args[0]) else Severity.NOTE  # enough, until files are open too
+            yield Found(place, message, 1, f"worker_rlimit_nofile {needed};", severity=severity)
         elif not limit and needed > USUAL_FILES and not incomplete(tree, tree.root):
             message = f"{place.args[0]} connections, and a file for each, need a limit of {needed} open files"
             yield Found(place, message, 1, f"worker_rlimit_nofile {needed};", severity=Severity.NOTE)

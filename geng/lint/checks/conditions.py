@@ -42,12 +42,23 @@ def hash_without_default(tree: Tree) -> Iterator[Found]:
         rows = [row for row in block.children if row.name not in ("hostnames", "volatile", "ranges", "proxy", "delete")]
         if any(row.name in ("0.0.0.0/0", "::/0", "~.", "~.*", "~^", "~*.*") for row in rows):
             continue
+        if block.name == "map" and _every_value_has_a_row(tree, block, {row.name for row in rows}):
+            continue
         if block.args and _empty_is_meant(tree, block.args[-1].removeprefix("$")):
             continue
         if len(rows) >= (2 if block.name == "map" else 1):
             yield Found(
                 block, f"{block.args[-1] if block.args else 'the variable'} is empty where no row fits", 0, "default …;"
             )
+
+
+def _every_value_has_a_row(tree: Tree, block: Place, known: set[str]) -> bool:
+    """Whether what the map looks at is itself of a map, geo or split_clients, all of whose values are among its rows."""
+    makers = [each for each in tree.named("map", "geo", "split_clients") if each.args and each.args[-1] == block.args[0]]
+    if len(makers) != 1 or makers[0].first("include") or not (makers[0].first("default", "*")):
+        return False
+    values = [row.args[0] for row in makers[0].children if row.args and row.name not in ("proxy", "delete")]
+    return all("$" not in value and value in known for value in values)
 
 
 def _empty_is_meant(tree: Tree, variable: str) -> bool:
