@@ -120,17 +120,18 @@ class Acceptor:
             self._pause = None
         if self._retry is not None:
             self._retry.cancel()
-        for listening, watcher in self._watchers:
-            if not (keep_quic and listening.quic):
-                watcher.stop()
-            elif not watcher.active:
-                watcher.start(self._receive, listening)
-        self._registered.clear()
+        self._disable(everything=True)
         if self.mutex is not None:
             self.mutex.unlock()
             self.mutex = None
         self.pool.reserve(-len(self.listenings))
-        self._watchers = [pair for pair in self._watchers if keep_quic and pair[0].quic]
+        self._watchers = []
+        for listening in self.listenings if keep_quic else ():
+            if listening.quic:
+                # another descriptor: epoll shall know it as one that wakes other workers too
+                watcher = self.hub.loop.io(os.dup(listening.fd), READ)
+                watcher.start(self._receive, listening)
+                self._watchers.append((listening, watcher))
 
     def _enable(self, own: bool = False) -> None:
         """Watch the sockets; *own*: only those that no other worker has (reuseport)."""

@@ -72,7 +72,9 @@ class QuicConnection(Connection):
 
     @property
     def worker(self) -> int:
-        """Which worker this is."""
+        """Which worker this is, where no other one hands on what is ours; then a reset of another's would be a weapon."""
+        if self.listening.receiver.sock is not None:
+            return 0
         return (self.pool.number - 1) % self.pool.step
 
     # ---- the beginning

@@ -16,7 +16,6 @@ from geng.quic import frames, output, tokens
 from geng.quic.congestion import INITIAL_MTU
 from geng.quic.errors import TransportError
 from geng.quic.frames import APPLICATION
-from geng.quic.packet import SERVER_CID
 
 if TYPE_CHECKING:
     from geng.quic.connection import QuicConnection
@@ -130,7 +129,7 @@ def open_ids(c: QuicConnection, packet: Packet) -> None:
 
 
 def _new_id(c: QuicConnection) -> ServerId:
-    sid = ServerId(c, c.next_server_id, os.urandom(SERVER_CID))
+    sid = ServerId(c, c.next_server_id, c.listening.receiver.new_id())
     c.next_server_id += 1
     _listen(c, sid)
     return sid
@@ -308,7 +307,9 @@ def answer_challenge(c: QuicConnection, packet: Packet, data: bytes) -> None:
     packet.path_challenged = True
     path = packet.path
     assert path is not None
-    output.send_alone(c, frames.PathResponse(data), 1200 if path.limit(1200) == 1200 else 0, path)
+    frame = frames.PathResponse(data)
+    frame.ignore_congestion = True
+    output.send_alone(c, frame, 1200 if path.limit(1200) == 1200 else 0, path)
     if path is c.path:
         c.queue_frame(frames.Ping())
 
@@ -350,7 +351,9 @@ def _challenge(c: QuicConnection, path: Path) -> None:
             least = 0
         else:
             least = 1200
-        output.send_alone(c, frames.PathChallenge(data), least, path)
+        frame = frames.PathChallenge(data)
+        frame.ignore_congestion = True  # nginx lets it wait, and a path that is congested when it begins fails
+        output.send_alone(c, frame, least, path)
 
 
 # ---- how large datagrams may be

@@ -153,6 +153,10 @@ class QuicStream(Connection):
         if not self.closed:
             self._readable()
 
+    def wait_write(self, ms: float | None) -> bool:
+        """As a socket's: no wait where there is room."""
+        return (self.room > 0 and not self.send_error) or Connection.wait_write(self, ms)
+
     def expect_write(self, waiter: Any) -> None:
         if self.send_error or self.closed:
             raise ConnectionClosed(ECONNABORTED, "send()")

@@ -68,7 +68,7 @@ def main() -> None:
         active_connection_id_limit=4,
     )
     listening = Listening(("127.0.0.1", 0), handler=lambda c: c.run(conf), kind=socket.SOCK_DGRAM)  # type: ignore[attr-defined]
-    listening.receiver = listen.receive
+    listening.receiver = listen.Receiver()
     listening.open()
     listening.configure(log)
     pool = ConnectionPool(hub, 1000, log)

@@ -67,12 +67,12 @@ def prepare(cf: Cf) -> None:
     if not addresses:
         return
     from geng.http.v3 import body, output  # noqa: F401  (they bind themselves to the floor below)
-    from geng.quic.listen import receive
+    from geng.quic.listen import Receiver
 
     for address in addresses:
         address.quic = quic_conf(address)
     main.quic_protocols += (Protocol(H3, _wants_h3, _started), Protocol(HQ, _wants_hq, _started))
-    main.quic_handlers = accepted, receive
+    main.quic_handlers = accepted, Receiver()
 
 
 def check_certificates(address: Address) -> None:
@@ -201,9 +201,19 @@ def http3(r: Request) -> bytes | None:
     return b"hq" if session.hq else b"h3"
 
 
+def init_worker(worker: Any) -> None:
+    """Datagrams for other workers' connections are handed on."""
+    receiver = worker.cycle.http.main.quic_handlers[1]
+    if receiver is not None:
+        listenings = [one for one in worker.cycle.listenings if one.receiver is receiver and one.worker in (None, worker.id)]
+        workers = worker.pool.step
+        receiver.start(worker.hub, worker.pool, listenings, worker.log, worker.id % workers, workers)
+
+
 module = Module(
     name="http_v3",
     confs=(Http3Server,),
     variables=(Variable("http3", http3),),
     postconfiguration=prepare,
+    init_worker=init_worker,
 )
