@@ -20,7 +20,9 @@ cdef class Discard(Writer):
     pass
 
 cdef class Memory(Writer):
+    cdef public object sub
     cdef public list kept
+    cdef public long long room
 
 cdef class Joint(Writer):
     pass

@@ -105,16 +105,33 @@ class Discard(Writer):
 
 
 class Memory(Writer):
-    """Collects the body of a subrequest that was asked for in memory."""
+    """Collects the body of a subrequest that was asked for in memory; for one that is too long all of the request ends.
 
-    __slots__ = ("kept",)
+    nginx: ngx_http_postpone_filter_in_memory
+    """
 
-    def __init__(self, kept: list[bytes]) -> None:
+    __slots__ = ("kept", "room", "sub")
+
+    def __init__(self, sub: Request, kept: list[bytes]) -> None:
+        self.sub = sub
         self.kept = kept
+        self.room = sub.loc.subrequest_output_buffer_size
 
     def write(self, parts: Parts, flush: bool = False) -> None:
         for part in parts:
-            self.kept.append(part.read() if type(part) is FileSlice else bytes(part))
+            data = part.read() if type(part) is FileSlice else bytes(part)
+            if len(data) > self.room:
+                raise self.too_big()
+            self.room -= len(data)
+            self.kept.append(data)
+
+    def too_big(self) -> ClientGone:
+        """Say so."""
+        sub = self.sub
+        length = sub.out.content_length
+        known = f": {length}" if length > sub.loc.subrequest_output_buffer_size else ""
+        sub.log.error(f"too big subrequest response{known}", ctx=sub.c)
+        return ClientGone()
 
     def end(self) -> None:
         pass
@@ -186,7 +203,7 @@ def subrequest_sink(r: Request) -> Writer:
     inside: Request | None = r
     while inside is not None:  # what a subrequest in memory includes is in memory with it
         if inside.memory is not None:
-            return Memory(inside.memory)
+            return Memory(inside, inside.memory)
         if inside.background:
             return DISCARD
         inside = inside.parent

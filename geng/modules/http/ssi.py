@@ -16,7 +16,7 @@ from geng.conf.directive import Conf, Level, directive
 from geng.conf.tables import HSL, LIF
 from geng.core import escape
 from geng.core.regex import PatternError, compile_pattern
-from geng.hot.uri import HTML, escape_uri, parse_unsafe_uri, unescape_uri
+from geng.hot.uri import HTML, escape_uri, parse_unsafe_uri
 from geng.http import subrequest
 from geng.http.files import in_memory
 from geng.http.filters import Parts, Send, Writer
@@ -274,7 +274,7 @@ class Page(Writer):
         if wait is not None and wait.lower() not in (b"yes", b"no"):
             shown_wait = wait.decode("utf-8", "surrogateescape")
             raise SsiError(f'invalid value "{shown_wait}" in the "wait" parameter')
-        parsed = parse_unsafe_uri(_unescaped(self.evaluate(path, prefix=True)))
+        parsed = parse_unsafe_uri(self.evaluate(path, prefix=True))
         if parsed is None:
             raise SsiError(f'unsafe URI "{path.decode("utf-8", "surrogateescape")}" was detected')
         self.include(*parsed, params.get(b"stub"), params.get(b"set"))
@@ -404,11 +404,6 @@ def _stub(page: Page, block: bytes) -> Callable[[Request, int], int]:
         return 0
 
     return ended
-
-
-def _unescaped(uri: bytes) -> bytes:
-    path, mark, args = uri.partition(b"?")
-    return unescape_uri(path) + mark + args
 
 
 def _closing(data: bytes, at: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from geng.modules.http.ssi import SsiError, _closing, _params
+from tests.harness.client import Truncated
 
 CONF = """
 events { }
@@ -84,3 +85,25 @@ def test_bad_params(text: bytes) -> None:
 def test_a_quoted_end_is_none() -> None:
     assert _closing(b'<!--#a b="-->" -->x', 5) == 18
     assert _closing(b'<!--#a b="-->"', 5) == -1
+
+
+def test_a_path_is_decoded_once(server: Any) -> None:
+    pages = {
+        "mark.html": '<!--#include virtual="/part.txt%3f" -->',
+        "twice.html": '<!--#include virtual="/part.txt%253f" -->',
+    }
+    s = server(CONF, files={**pages, "part.txt?": "with a mark", "part.txt%3f": "with an escape"})
+    assert s.get("/mark.html").text == "with a mark"
+    assert s.get("/twice.html").text == "with an escape"
+
+
+@pytest.mark.parametrize("more", ["", "chunked_transfer_encoding off; gzip off; sub_filter x y;"])
+def test_a_variable_has_a_limit(server: Any, more: str) -> None:
+    conf = CONF.replace("location /quiet/", "location /small { ssi off; subrequest_output_buffer_size 6; %s return 200 "
+                        '"said $arg_what"; } location /quiet/' % more)  # fmt: skip
+    page = '<!--#include virtual="/small?what=%s" set="y" -->[<!--#echo var="y" -->]'
+    s = server(conf, files={"short.html": page % "x", "long.html": page % "xy"})
+    assert s.get("/short.html").text == "[said x]"
+    with pytest.raises(Truncated):
+        s.get("/long.html")
+    assert "too big subrequest response" in s.log()
