@@ -81,6 +81,7 @@ class Acceptor:
         self._forked: Any = None
         self._registered: dict[int, int] = {}  # descriptor: what epoll knows it by
         self._watchers: list[tuple[Listening, Any]] = []
+        self._waiting: list[tuple[Listening, Any]] = []
         self._pause: Any = None
         self._prepare: Any = None
         self._retry: Any = None
@@ -94,7 +95,8 @@ class Acceptor:
     def start(self) -> None:
         """Begin to accept."""
         for listening in self.listenings:
-            self._watchers.append((listening, self.hub.loop.io(listening.fd, READ)))
+            # after the connections there are: who closed one before it opened another is counted once
+            self._watchers.append((listening, self.hub.loop.io(listening.fd, READ, priority=-1)))
         if self.exclusive:
             # libev makes all registrations anew when it finds that the process has forked, or one that it did not make
             self._forked = self.hub.loop.fork()
@@ -135,9 +137,15 @@ class Acceptor:
 
     def _enable(self, own: bool = False) -> None:
         """Watch the sockets; *own*: only those that no other worker has (reuseport)."""
+        at_once = self.mutex is not None or len(self.listenings) == 1
         for listening, watcher in self._watchers:
             if not watcher.active and not (own and not listening.options.reuseport):
-                watcher.start(self._accept if listening.listens else self._receive, listening)
+                if not listening.listens:
+                    watcher.start(self._receive, listening)
+                elif at_once:
+                    watcher.start(self._accept, listening)
+                else:
+                    watcher.start(self._accept_later, listening, watcher)
 
         if self.exclusive:
             # libev registers a descriptor at the loop's next turn
@@ -184,6 +192,18 @@ class Acceptor:
         self._retry = None
 
     # ---- accepting
+
+    def _accept_later(self, listening: Listening, watcher: Any) -> None:
+        """One of several sockets is readable: libev tells of them from the last to the first, nginx hears it as it came."""
+        if not self._waiting:
+            self.hub.call_soon(self._accept_all)
+        self._waiting.append((listening, watcher))
+
+    def _accept_all(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for listening, watcher in reversed(waiting):
+            if watcher.active:
+                self._accept(listening)
 
     def _accept(self, listening: Listening) -> None:
         """A listening socket is readable."""

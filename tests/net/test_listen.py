@@ -185,6 +185,40 @@ def test_multi_accept(hub, pool, log, listening, accepted, multi, turns) -> None
         client.close()
 
 
+def test_several_sockets_are_served_in_the_order_of_their_clients(hub, pool, log, accepted) -> None:
+    listenings = [Listening(("127.0.0.1", 0), handler=accepted.append) for _ in range(4)]
+    for listening in listenings:
+        listening.open()
+    acceptor = Acceptor(hub, pool, listenings, log)
+    acceptor.start()
+    hub.do(hub.sleep, 5)  # libev makes its registrations in one order, the clients come in another
+    order = [2, 0, 3, 1]
+    clients = [socket.create_connection(listenings[i].sockaddr) for i in order]
+    hub.do(hub.sleep, 20)
+    assert [listenings.index(c.listening) for c in accepted] == order
+    acceptor.stop()
+    for client in clients:
+        client.close()
+    for listening in listenings:
+        listening.close()
+
+
+def test_what_is_stopped_meanwhile_accepts_no_more(hub, pool, log, accepted) -> None:
+    listenings = [Listening(("127.0.0.1", 0), handler=lambda c: (accepted.append(c), acceptor.stop())) for _ in range(2)]
+    for listening in listenings:
+        listening.open()
+    acceptor = Acceptor(hub, pool, listenings, log)
+    acceptor.start()
+    hub.do(hub.sleep, 5)
+    clients = [socket.create_connection(listening.sockaddr) for listening in listenings]
+    hub.do(hub.sleep, 20)
+    assert [c.listening for c in accepted] == listenings[:1]
+    for client in clients:
+        client.close()
+    for listening in listenings:
+        listening.close()
+
+
 def test_a_failing_handler_costs_its_connection_only(hub, pool, log, listening, accepted) -> None:
     def handler(c: Connection) -> None:
         accepted.append(c)
