@@ -99,8 +99,8 @@ def test_a_path_is_decoded_once(server: Any) -> None:
 
 @pytest.mark.parametrize("more", ["", "chunked_transfer_encoding off; gzip off; sub_filter x y;"])
 def test_a_variable_has_a_limit(server: Any, more: str) -> None:
-    conf = CONF.replace("location /quiet/", "location /small { ssi off; subrequest_output_buffer_size 6; %s return 200 "
-                        '"said $arg_what"; } location /quiet/' % more)  # fmt: skip
+    small = 'location /small { ssi off; subrequest_output_buffer_size 6; MORE return 200 "said $arg_what"; } '
+    conf = CONF.replace("location /quiet/", small.replace("MORE", more) + "location /quiet/")
     page = '<!--#include virtual="/small?what=%s" set="y" -->[<!--#echo var="y" -->]'
     s = server(conf, files={"short.html": page % "x", "long.html": page % "xy"})
     assert s.get("/short.html").text == "[said x]"
