@@ -292,7 +292,24 @@ def _ambiguous(body: list[Any]) -> bool:
     if not _has_choice(body):
         return False
     texts = [text for text in islice(_samples(body), SAMPLES) if text]
-    return any(len(one + two) in _ends(body, one + two, 0) for one in texts for two in texts)
+    return _overlap(body) or any(len(one + two) in _ends(body, one + two, 0) for one in texts for two in texts)
+
+
+def _overlap(body: list[Any]) -> bool:
+    """Whether *body* is a choice of which two branches match the same text: each round doubles the ways."""
+    if len(body) != 1:
+        return False
+    op, value = body[0]
+    if op is ops.SUBPATTERN:
+        return _overlap(list(value[3]))
+    if op is not ops.BRANCH:
+        return False
+    parts = [list(part) for part in value[1]]
+    for index, part in enumerate(parts):
+        for text in islice(_samples(part), SAMPLES):
+            if text and any(len(text) in _ends(other, text, 0) for at, other in enumerate(parts) if at != index):
+                return True
+    return False
 
 
 def _has_choice(nodes: Any) -> bool:

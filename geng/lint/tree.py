@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
 from collections.abc import Iterator
@@ -262,9 +263,24 @@ def context_of(loaded: Loaded) -> int:
         if fits > score:
             best, score = context, fits
     if rows and not score:
-        known = any(row.block is not None or thirdparty.explain(row.name) for row in rows)
-        return (HTTP if rows[0].block is None else MAIN) if known else RAW
+        return _level_of_unknown(rows)
     return best
+
+
+def _level_of_unknown(rows: list[Node]) -> int:
+    """Where directives belong that nginx does not have: of known modules in http, misspelt ones by what they resemble."""
+    if any(row.block is not None for row in rows):
+        return HTTP if rows[0].block is None else MAIN
+    if any(thirdparty.explain(row.name) for row in rows):
+        return HTTP
+    for row in rows:
+        near = difflib.get_close_matches(row.name, tables.ENTRIES, 1, 0.8)
+        if near:
+            bits = 0
+            for entry in tables.entries(near[0]):
+                bits |= entry.contexts
+            return next((level for level in (HTTP, SRV, LOC, MAIN, UPS) if level & bits), RAW)
+    return RAW
 
 
 def _inside_fits(row: Node, context: int) -> int:
@@ -272,6 +288,8 @@ def _inside_fits(row: Node, context: int) -> int:
     inside = INSIDE.get((context, row.name), RAW)
     rows = [each for each in row.block or [] if isinstance(each, Node) and each.name != "include"]
     if not inside or not rows:
+        return 0
+    if inside == STREAM_SRV and any(each.name == "proxy_pass" and "://" in "".join(each.args) for each in rows):
         return 0
     fits = sum(_fits(each.name, each.block is not None, inside) for each in rows)
     return 2 if fits == len(rows) else int(fits > 0)

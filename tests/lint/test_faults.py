@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from geng.conf.tables import HTTP, LOC, MAIN, SRV, UPS
+from geng.conf.tables import HTTP, LOC, MAIN, SRV, STREAM, UPS
 from geng.lint import fixing
 from geng.lint.checks import CHECKS
 from geng.lint.files import Files, load
@@ -256,6 +256,9 @@ def test_the_inside_of_blocks_tells_the_level() -> None:
     assert context_of(load(b"if ($a) { add_header A b; }", "f")) == LOC
     assert context_of(load(b"if ($a) { return 403; }", "f")) == SRV
     assert context_of(load(b"more_set_headers 'A: b';", "f")) == HTTP
+    assert context_of(load(b"server { listen 80; server_name a; return 1; proxy_pass http://a; }", "f")) == HTTP
+    assert context_of(load(b"server { listen 80; proxy_pass a:1; proxy_timeout 1s; }", "f")) == STREAM
+    assert context_of(load(b"gzip_sattic on;", "f")) == HTTP
 
 
 CORPUS = Path(os.environ.get("GENG_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))

@@ -27,7 +27,11 @@ def allow_without_deny(tree: Tree) -> Iterator[Found]:
 def return_bypasses_allow_deny(tree: Tree) -> Iterator[Found]:
     for place in tree.named("return"):
         block = place.parent
-        if block is None or not place.http or block.inside not in (LOC, SRV) or not _says_something(place):
+        if block is None or not place.http or not _says_something(place):
+            continue
+        if block.name == "if" and block.parent is not None and place.args[0][:1] == "2" and len(place.args) > 1:
+            block = block.parent  # what an `if` answers with is not asked for either
+        if block.inside not in (LOC, SRV):
             continue
         if block.all("deny") or block.inside == LOC and block.all("allow"):
             where = block.first("deny", "allow")

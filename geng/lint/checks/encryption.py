@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from geng.conf.tables import HTTP
 from geng.lint.checks import examples
-from geng.lint.checks.scope import incomplete, is_address
+from geng.lint.checks.scope import incomplete, is_address, tls_servers
 from geng.lint.model import Check, Found, Severity
 from geng.lint.tree import Place, Tree
 
@@ -71,7 +72,8 @@ def _stapling(tree: Tree) -> Iterator[tuple[Place, Place]]:
 
 def ssl_stapling_letsencrypt(tree: Tree) -> Iterator[Found]:
     for place, block in _stapling(tree):
-        certificates = block.inherited("ssl_certificate")
+        here = [each for each in tls_servers(tree) if block in each.above()] if block.inside == HTTP else [block]
+        certificates = [each for server in here for each in server.inherited("ssl_certificate")]
         if any("letsencrypt" in each.args[0].lower() for each in certificates if each.args):
             yield Found(place, "Let's Encrypt has no OCSP any more: nothing is stapled", 0, "leave it out")
 
@@ -79,6 +81,8 @@ def ssl_stapling_letsencrypt(tree: Tree) -> Iterator[Found]:
 def ssl_stapling_without_resolver(tree: Tree) -> Iterator[Found]:
     for place, block in _stapling(tree):
         if block.inherited("resolver", "ssl_stapling_file") or incomplete(tree, block) or tree.fragment:
+            continue
+        if block.inside == HTTP and not any(block in each.above() for each in tls_servers(tree)):
             continue
         responder = block.value("ssl_stapling_responder")
         if responder and is_address(re.sub(r"\Ahttp://|[/:].*", "", responder)):

@@ -47,6 +47,9 @@ def _merged(block: Place, name: str) -> bool:
 
 
 def add_header_redefinition(tree: Tree) -> Iterator[Found]:
+    for place, dropped, above in lost(tree, "add_trailer"):
+        message = f"the trailers of {above.seen_from(place)} are not sent from here: {', '.join(dropped)}"
+        yield Found(place, message, 0, "repeat them here", severity=Severity.NOTE)
     for place, dropped, above in lost(tree, "add_header"):
         severe = any(name.lower() in SECURITY for name in dropped)
         message = f"the headers of {above.seen_from(place)} are not sent from here: {', '.join(dropped)}"
@@ -72,7 +75,8 @@ def add_header_multiline(place: Place) -> Iterator[Found]:
 def add_header_content_type(place: Place) -> Iterator[Found]:
     if not place.args or place.args[0].lower() != "content-type":
         return
-    hidden = [each.args[0].lower() for each in place.inherited("proxy_hide_header", "fastcgi_hide_header") if each.args]
+    hiding = [f"{kind}_hide_header" for kind in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc")]
+    hidden = [each.args[0].lower() for each in place.inherited(*hiding) if each.args]
     if "content-type" not in hidden:
         yield Found(place, "this adds a second Content-Type to the response's own", 1, "use default_type or types")
 

@@ -20,6 +20,8 @@ def origins(tree: Tree) -> Iterator[Found]:
         own = if_pattern(place)
         if own is not None and own.against in SOURCES:
             yield from _weak(place, own.pattern, own.against)
+        elif own is not None and own.against == "$http_referrer":
+            yield Found(place, "no browser sends a header Referrer", None, "$http_referer, with three r")
     for block in tree.named("map"):
         if block.args and block.args[0] in SOURCES:
             for row in block.children:
@@ -31,6 +33,10 @@ def origins(tree: Tree) -> Iterator[Found]:
 def _weak(place: Place, checked: Pattern, against: str) -> Iterator[Found]:
     if checked.tree is None:
         return
+    if against == "$http_origin" and _never(checked):
+        message = "this matches no Origin: that is scheme, name and port, and nothing behind"
+        yield Found(place, message, None, "^https://example\\.com$")
+        return
     evil = next((each for each in _candidates(checked, against) if checked.matches(each)), None)
     if evil is not None:
         what = "an origin" if against == "$http_origin" else "a referrer"
@@ -40,10 +46,26 @@ def _weak(place: Place, checked: Pattern, against: str) -> Iterator[Found]:
         )
 
 
+def _never(checked: Pattern) -> bool:
+    """Whether all that the pattern matches has a path, or no scheme though it begins where the header does."""
+    samples = [each for each in checked.samples() if "\n" not in each]
+    urls = [_URL.match(each) for each in samples]
+    if checked.start_anchored and samples and not any(each.startswith("http") for each in samples):
+        return "." in "".join(samples)
+    return bool(samples) and all(url is not None and url[3].startswith("/") for url in urls)
+
+
+def _dotted(checked: Pattern) -> Iterator[str]:
+    """What the pattern was meant for: its dots taken for dots."""
+    meant = pattern(_ANY_CHAR.sub(r"\\.", checked.text), checked.caseless)
+    if meant.text != checked.text:
+        yield from meant.samples()
+
+
 def _candidates(checked: Pattern, against: str) -> Iterator[str]:
     """What a stranger could send and a pattern that means one site should not match."""
     referer = against == "$http_referer"
-    for sample in checked.samples():
+    for sample in [*checked.samples(), *_dotted(checked)]:
         url = _URL.match(sample)
         if url is None:
             if sample.strip("/") and "." in sample:
@@ -53,6 +75,8 @@ def _candidates(checked: Pattern, against: str) -> Iterator[str]:
         if "." not in host:
             continue
         yield f"{scheme}{host}.evil.com{rest if referer else ''}"
+        if host.count(".") == 1 and host[0].isalnum():
+            yield f"{scheme}evil{host}{rest}"
         if referer:
             yield f"{scheme}evil.com/{host}{rest or '/'}"
         if not checked.start_anchored:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from geng.lint.checks.scope import incomplete
 from geng.lint.model import Check, Found, Severity
+from geng.lint.patterns import pattern
 from geng.lint.tree import Place, Tree
+from geng.lint.variables import location_pattern
+
+_GROUP = re.compile(r"(?<=/)\$\{?(\w+)\}?")
 
 
 def prefix_of(location: Place) -> str | None:
@@ -24,15 +29,63 @@ def alias_traversal(place: Place) -> Iterator[Found]:
     if location is None or location.name != "location" or not place.args:
         return
     prefix = prefix_of(location)
+    alias = place.args[0]
+    if prefix is None:
+        yield from _through_group(place, location, alias)
     if prefix is None or prefix.endswith("/"):
         return
-    alias = place.args[0]
     if alias.endswith("/"):
         message = f'"{prefix}../" leads out of {alias}: the location does not end with "/", the alias does'
         yield Found(place, message, None, f"location {prefix}/")
     elif "$" not in alias and "." not in alias.rpartition("/")[2]:
         message = f'"{prefix}…" leads to whatever has a name that begins with {alias}'
         yield Found(place, message, None, f'end both with "/": location {prefix}/', severity=Severity.NOTE)
+
+
+def _through_group(place: Place, location: Place, alias: str) -> Iterator[Found]:
+    """A group of the location's pattern that can begin with `../` where the alias puts a slash before it."""
+    own = location_pattern(location)
+    used = _GROUP.search(alias)
+    if own is None or own.tree is None or used is None:
+        return
+    number = own.names.get(used[1]) or (int(used[1]) if used[1].isdigit() else 0)
+    inside = _source(own.text, number)
+    if inside is None or not pattern(f"^(?:{inside[2]})$").matches("../x"):
+        return
+    begin, end, _ = inside
+    for sample in pattern(own.text[:begin] + r"(?:\.\./x)" + own.text[end:], own.caseless).samples():
+        before = sample.partition("../x")[0]
+        if before and not before.endswith("/") and sample.startswith("/"):
+            yield Found(place, f'"{before}../" leads out of {alias[: used.start()]}: no "/" stands before the group', 1)
+            return
+
+
+def _source(text: str, number: int) -> tuple[int, int, str] | None:
+    """Where the group *number* of a pattern begins and ends, and what is in it."""
+    open_at: list[tuple[int, int]] = []
+    count, at, in_set = 0, 0, False
+    while at < len(text):
+        char = text[at]
+        if char == "\\":
+            at += 1
+        elif in_set:
+            in_set = char != "]"
+        elif char == "[":
+            in_set = True
+            at += text[at + 1 : at + 2] in ("]", "^")
+        elif char == "(":
+            captures = (
+                text[at + 1 : at + 2] != "?" or text[at + 2 : at + 4] not in ("<=", "<!") and text[at + 2 : at + 3] in "<'P"
+            )
+            count += captures
+            open_at.append((at, count if captures else 0))
+        elif char == ")" and open_at:
+            begin, own = open_at.pop()
+            if own == number:
+                inside = re.sub(r"\A\?(?:P?<\w+>|'\w+')", "", text[begin + 1 : at])
+                return begin, at + 1, inside
+        at += 1
+    return None
 
 
 def alias_slash(place: Place) -> Iterator[Found]:

@@ -28,8 +28,20 @@ def proxy_pass_normalized(tree: Tree) -> Iterator[Found]:
             continue
         if location.args[:1] == ("=",):
             continue
+        raw = _rewritten_to_raw(place, location)
+        if raw and not target["uri"] and "$" not in place.args[0]:
+            message = "after rewrite … $request_uri the path is encoded a second time: %2F arrives as %252F"
+            yield Found(place, message, 1, f"{place.args[0]}$uri")
+            continue
         yield from _slashes(place, location, target["uri"])
-        yield from _decoded(place, target["uri"])
+        if not raw:
+            yield from _decoded(place, target["uri"])
+
+
+def _rewritten_to_raw(place: Place, location: Place) -> bool:
+    """Whether the URI has been made what the client sent, with its %XX, by a rewrite in the location."""
+    rewrites = [each for each in location.all("rewrite") if len(each.args) >= 2 and location is not place]
+    return any("$request_uri" in each.args[1] and not each.args[1].startswith("http") for each in rewrites)
 
 
 def _slashes(place: Place, location: Place, uri: str) -> Iterator[Found]:
@@ -39,6 +51,9 @@ def _slashes(place: Place, location: Place, uri: str) -> Iterator[Found]:
     if uri.endswith("/") and not prefix.endswith("/"):
         message = f'{prefix}/x is sent as {uri}/x, and {prefix}x as {uri}x: the location does not end with "/"'
         yield Found(place, message, 1, f"location {prefix}/")
+    elif prefix == uri == "/":
+        message = "the slash at the end has the path decoded and encoded anew; without it the path goes on as it came"
+        yield Found(place, message, 1, place.args[0].removesuffix("/"), severity=Severity.NOTE)
     elif prefix.endswith("/") and not uri.endswith(("/", "=")):
         message = f'{prefix}x is sent as {uri}x: the location ends with "/", the address does not'
         yield Found(place, message, 1, f"{place.args[0]}/")
@@ -112,7 +127,8 @@ def _outside(host: str) -> bool:
     host = host.lower().rstrip(".")
     if is_address(host) or host.startswith("unix:") or "." not in host or "_" in host or "$" in host:
         return False
-    return not host.endswith(INNER) and ".svc." not in host and host.rpartition(".")[2].isalpha()
+    top = host.rpartition(".")[2]
+    return not host.endswith(INNER) and ".svc." not in host and (top.isalpha() or top.startswith("xn--"))
 
 
 def resolver_external(place: Place) -> Iterator[Found]:

@@ -50,18 +50,29 @@ def _place(tree: Tree, triggers: list[str]) -> Place | None:
     if not triggers:
         return tree.root.first("http") or tree.root.children[0]
     for trigger in triggers:
-        for place in tree.named(trigger):
-            if place.args[:1] != ("off",) and (trigger != "map" or any(row.name.startswith("~") for row in place.children)):
-                return place
-        if trigger in ("quic", "http2", "spdy"):
-            for listen in tree.named("listen"):
-                if trigger in listen.args:
-                    return listen
+        places = [_used(tree, name) for name in trigger.split("+")]
+        if all(place is not None for place in places):
+            return places[0]
     return None
 
 
-#: number | vulnerable | repaired in | what the configuration must have, any of | name
+def _used(tree: Tree, name: str) -> Place | None:
+    for place in tree.named(name):
+        if place.args[:1] != ("off",) and (name != "map" or any(row.name.startswith("~") for row in place.children)):
+            return place
+    if name in ("quic", "http2", "spdy"):
+        return next((listen for listen in tree.named("listen") if name in listen.args), None)
+    return None
+
+
+#: number | vulnerable | repaired in | what the configuration must have, any of (a+b: both) | name
 KNOWN = """\
+CVE-2026-15176 | 0.1.29-1.31.6 | 1.31.7, 1.30.6 | alias+rewrite | Buffer overflow when using alias with rewrite
+CVE-2026-93479 | 1.30.0-1.30.5, 1.31.2-1.31.6 | 1.31.7, 1.30.6 |  | Buffer overflow in string expressions with variables
+CVE-2026-95101 | 1.25.0-1.31.6 | 1.31.7, 1.30.6 | quic+proxy_pass | Request body injection in HTTP/3
+CVE-2026-97629 | 1.23.2-1.31.6 | 1.31.7, 1.30.6 | ssl_session_cache | Session forgery when ticket keys are rotated
+CVE-2026-97205 | 0.8.11-1.31.6 | 1.31.7, 1.30.6 | ssi+aio | Use-after-free in ngx_http_ssi_module when using AIO
+CVE-2026-90439 | 1.29.2-1.31.5 | 1.31.6, 1.30.5 | quic | Buffer overflow in ngx_http_v3_module
 CVE-2026-42533 | 0.9.6-1.31.2 | 1.31.3, 1.30.4 | map | Buffer overflow when using map and regex
 CVE-2026-60005 | 1.15.8-1.31.2 | 1.31.3, 1.30.4 | slice | Memory disclosure when using ngx_http_slice_module
 CVE-2026-56434 | 0.8.11-1.31.2 | 1.31.3, 1.30.4 | ssi | Use-after-free when using ngx_http_ssi_module
