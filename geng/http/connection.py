@@ -256,10 +256,15 @@ def cut_off(c: Connection) -> None:
 
     Whoever waits on the connection itself is woken by its end; who waits for an upstream has to be told.
     """
-    cut = getattr(c.data, "cut_off", None)  # HTTP/2 has streams to end
+    cut = getattr(c.data, "cut_off", None)  # HTTP/2 and HTTP/3 have streams to end
     if cut is not None:
         cut()
-        return
+    else:
+        end_now(c)
+
+
+def end_now(c: Connection) -> None:
+    """Close *c* under its request."""
     r = getattr(c.data, "request", None)
     c.close()
     u = r.current.upstream if r is not None else None

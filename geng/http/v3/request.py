@@ -9,7 +9,7 @@ from geng.core.clock import msec
 from geng.errors import ConnectionClosed
 from geng.hot.connection import NEVER
 from geng.http import framed
-from geng.http.connection import HttpConnection
+from geng.http.connection import HttpConnection, end_now
 from geng.http.fields import Head3
 from geng.wire import http3 as wire
 from geng.wire.http3 import FrameReader, Http3Error
@@ -161,6 +161,12 @@ class RequestStream(HttpConnection):
             framed.give_up(HTTP_3, self, self.counted, status)
 
     # ---- the end
+
+    def cut_off(self) -> None:
+        """The time to shut down is over."""
+        s: Any = self.c
+        s.reset(wire.INTERNAL_ERROR)
+        end_now(s)
 
     def let_go(self) -> None:
         """The request is over (ngx_http_v3_reset_stream)."""

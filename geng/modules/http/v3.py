@@ -15,6 +15,7 @@ from geng.http.module import Module, Variable
 from geng.http.servertls import Protocol
 from geng.modules.http.ssl import SslConf
 from geng.tls.context import PROTOCOLS
+from geng.tls.validation import why_revoked
 from geng.wire.http3 import NO_ERROR, REQUEST_REJECTED
 
 if TYPE_CHECKING:
@@ -107,8 +108,10 @@ def quic_conf(address: Address) -> Any:
     conf: Http3Server = srv[Http3Server]
     context = srv.tls.context
     assert context is not None
+    asks = any(server.tls.context is not None and server.tls.context.ocsp is not None for server in address.servers)
     return QuicConf(
         context,
+        validate=validate if asks else None,
         on_stream=stream_opened,
         on_ready=ready,
         on_shutdown=shutdown,
@@ -157,6 +160,20 @@ class Http3Connection(HttpConnection):
     """What HTTP keeps with a QUIC connection: *session*, from the end of the handshake on."""
 
     session: Session | None = None
+
+    def cut_off(self) -> None:
+        """The time to shut down is over."""
+        c: Any = self.c
+        c.finalize(NO_ERROR, "")
+
+
+def validate(c: Any) -> None:
+    """Ask OCSP about the client's certificate before its first request; in a greenlet."""
+    hc: Http3Connection = c.data
+    tls = c.ssl
+    context = hc.srv.tls.context or tls.context
+    if context.ocsp is not None and not tls.verify_result()[0]:
+        tls.revoked = why_revoked(tls, context, hc.worker, hc.srv.default.log, hc.srv.client_header_timeout)
 
 
 def ready(c: Any) -> None:

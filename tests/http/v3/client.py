@@ -148,7 +148,7 @@ class Client:
         self.flush()
         while not met():
             now = time.monotonic()
-            assert now < deadline, "nothing (more) came"
+            assert now < deadline, f"nothing (more) came: closed {self.closed}, streams {self.streams}, {self.answers}"
             timer = self.quic.get_timer()
             self.sock.settimeout(max(0.001, min(deadline, timer if timer is not None else deadline) - now))
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -33,11 +34,13 @@ http {
         root .;
         keepalive_requests 4;
         location / { return 200 "$connection_requests $http_x"; }
-        location /slow { limit_rate 100; return 200 "12345678901234567890"; }
+        location /slow { limit_rate 200; return 200 "%BODY%"; }
         location /wait { proxy_pass http://127.0.0.1:%UP%; }
     }
 }
 """
+
+BODY = "x" * 300
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def s(server: Start, ca: Authority) -> Server:
-    return server(CONF, CA=ca.folder, UP=1)
+    return server(CONF, CA=ca.folder, BODY=BODY, UP=1)
 
 
 def test_settings(s: Server) -> None:
@@ -79,7 +82,7 @@ def test_request_that_waits_for_the_table(s: Server) -> None:
 
 
 def test_number_of_streams(server: Start, ca: Authority) -> None:
-    s = server(CONF.replace("root .;", "http3_max_concurrent_streams 2; root .;"), CA=ca.folder, UP=1)
+    s = server(CONF.replace("root .;", "http3_max_concurrent_streams 2; root .;"), CA=ca.folder, BODY=BODY, UP=1)
     with Client(s.address()) as c:
         c.until(lambda: c.of_server(wire.CONTROL_STREAM))
         assert c.of_server(wire.CONTROL_STREAM) == wire.settings(((1, 4096), (7, 2)))
@@ -176,21 +179,25 @@ def test_number_of_requests(s: Server) -> None:
 
 
 def test_idle_connections_end(server: Start, ca: Authority) -> None:
-    s = server(CONF.replace("root .;", "keepalive_timeout 400ms; root .;"), CA=ca.folder, UP=1)
+    s = server(CONF.replace("root .;", "keepalive_timeout 400ms; root .;"), CA=ca.folder, BODY=BODY, UP=1)
     with Client(s.address()) as c:
         assert c.get("/").status == 200
         assert c.end()[0] == wire.NO_ERROR
 
 
-def test_reload_and_stop(s: Server) -> None:
+def test_stop(s: Server) -> None:
     with Client(s.address()) as c:
         assert c.get("/").status == 200
         sid = c.ask("/slow")
         c.until(lambda: c.answers[sid].heads)
-        s.signal(signal.SIGHUP)
+        s.signal(signal.SIGQUIT)
         c.until(lambda: c.of_server(wire.CONTROL_STREAM).endswith(wire.goaway(8)))
-        assert c.answer(sid).text == "12345678901234567890"
+        assert c.answer(sid).body == b"x" * 300
         assert c.end() == (wire.NO_ERROR, "connection shutdown")
+
+
+def test_reload(s: Server) -> None:
+    s.reload()
     with Client(s.address()) as c:
         assert c.get("/").status == 200
 
@@ -202,7 +209,7 @@ def test_client_that_goes_while_an_upstream_is_asked(server: Start, ca: Authorit
         seen.append(sock.recv(4096))
         seen.append(sock.recv(4096))
 
-    s = server(CONF, CA=ca.folder, UP=backend(talk=wait).port)
+    s = server(CONF, CA=ca.folder, BODY=BODY, UP=backend(talk=wait).port)
     with Client(s.address()) as c:
         sid = c.ask("/wait")
         wait_until(lambda: seen, "the request")
@@ -228,3 +235,57 @@ def test_configuration(configtest: Callable[..., Any], ca: Authority, tmp_path: 
     assert 'no "ssl_certificate" is defined for the "listen ... quic"' in str(
         configtest("events {} http { server { listen 127.0.0.1:8443 quic; } }").stderr
     )
+
+
+def test_worker_shutdown_timeout(server: Start, ca: Authority, backend: Callable[..., Any]) -> None:
+    seen: list[bytes] = []
+
+    def wait(sock: Any) -> None:
+        seen.append(sock.recv(4096))
+        seen.append(sock.recv(4096))
+
+    conf = "worker_shutdown_timeout 300ms;" + CONF
+    s = server(conf, CA=ca.folder, BODY=BODY, UP=backend(talk=wait).port)
+    with Client(s.address()) as c:
+        sid = c.ask("/wait")
+        c.until(lambda: seen)
+        s.signal(signal.SIGQUIT)
+        assert c.end()[0] == wire.NO_ERROR
+        assert not c.answers[sid].heads
+    wait_until(lambda: len(seen) == 2, "the upstream's connection closed")
+
+
+def junk(random: Random) -> bytes:
+    """Frames, whole or not, and bytes that are none."""
+    made = b""
+    for _ in range(random.randrange(1, 5)):
+        body = random.randbytes(random.randrange(0, 40))
+        kind = random.choice(
+            (wire.DATA, wire.HEADERS, wire.HEADERS, wire.SETTINGS, wire.GOAWAY, 0x21, random.randrange(1 << 20))
+        )
+        if kind == wire.HEADERS and random.random() < 0.7:
+            lines = ((17, 23, 1, 0), (15, 23, 1, 0), (20, 23, 1), (99, 17), range(0, 98, 7))
+            body = qpack.NO_TABLE + b"".join(map(qpack.indexed, random.choice(lines))) + body[: random.randrange(4)]
+        made += wire.frame(kind, body)
+    return made[: random.randrange(1, len(made) + 1)] if random.random() < 0.3 else made
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_junk(s: Server, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(10):
+        with Client(s.address(), settings=random.random() < 0.7) as c:
+            for _ in range(6):
+                if c.closed is None and random.random() < 0.2:
+                    c.uni(random.choice((0, 1, 2, 3, 0x21)), random.randbytes(random.randrange(30)))
+                elif c.closed is None:
+                    c.raw(junk(random), fin=random.random() < 0.8)
+                if c.closed is None and random.random() < 0.3:
+                    c.quic.reset_stream(c.raw(junk(random), fin=False), wire.REQUEST_CANCELLED)
+                    c.flush()
+            try:
+                c.until(lambda: c.closed is not None, patience=0.05)
+            except AssertionError:
+                pass  # nothing to say to that
+    with Client(s.address()) as c:
+        assert c.get("/").status == 200
