@@ -197,10 +197,8 @@ def test_several_sockets_are_served_in_the_order_of_their_clients(hub, pool, log
     hub.do(hub.sleep, 20)
     assert [listenings.index(c.listening) for c in accepted] == order
     acceptor.stop()
-    for client in clients:
-        client.close()
-    for listening in listenings:
-        listening.close()
+    for end in (*clients, *accepted, *listenings):
+        end.close()
 
 
 def test_what_is_stopped_meanwhile_accepts_no_more(hub, pool, log, accepted) -> None:
@@ -213,10 +211,8 @@ def test_what_is_stopped_meanwhile_accepts_no_more(hub, pool, log, accepted) -> 
     clients = [socket.create_connection(listening.sockaddr) for listening in listenings]
     hub.do(hub.sleep, 20)
     assert [c.listening for c in accepted] == listenings[:1]
-    for client in clients:
-        client.close()
-    for listening in listenings:
-        listening.close()
+    for end in (*clients, *accepted, *listenings):
+        end.close()
 
 
 def test_a_failing_handler_costs_its_connection_only(hub, pool, log, listening, accepted) -> None:
@@ -254,7 +250,7 @@ def test_full_pool_closes_what_it_accepts(hub, log, listening, accepted) -> None
 
 
 def test_out_of_descriptors_pauses(hub, pool, log, listening, accepted) -> None:
-    acceptor = Acceptor(hub, pool, [listening], log, mutex_delay=30)
+    acceptor = Acceptor(hub, pool, [listening], log, mutex_delay=300)
     acceptor.start()
     client = socket.create_connection(listening.sockaddr)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -268,7 +264,7 @@ def test_out_of_descriptors_pauses(hub, pool, log, listening, accepted) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert log.lines == [f"crit: accept4() failed ({EMFILE}) while accepting new connection on {listening.text}"]
-    hub.do(hub.sleep, 60)
+    hub.do(hub.sleep, 600)
     assert len(accepted) == 1
     acceptor.stop()
     client.close()
