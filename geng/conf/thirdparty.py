@@ -1,12 +1,14 @@
 """Directives of well-known modules that are not nginx's: where an unknown one comes from, and what geng has in its place.
 
-A module's line: its name, where it is to be found, what geng offers instead (each may be empty), parted by `|`; then its
-directives. Names that nginx itself has are left out. Only a message about an unknown directive reads this.
+A module's line: its name, where it is to be found, what geng offers instead (each may be empty; `=` the same), parted by
+`|`; then its directives. Names that nginx itself has are left out. Only a message about an unknown directive reads this.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+HAS = "="
 
 
 @dataclass(slots=True, frozen=True)
@@ -36,6 +38,8 @@ def explain(name: str) -> str:
         return ""
     place = f" ({found.place})" if found.place else ""
     said = f'"{name}" is a directive of {found.module}{place}, which geng does not have'
+    if found.instead == HAS:
+        return said.replace("does not have", "has and nginx does not")
     return f"{said}; geng offers {found.instead} instead" if found.instead else said
 
 
@@ -227,7 +231,7 @@ ngx-fancyindex|aperezdc/ngx-fancyindex|autoindex
     fancyindex fancyindex_css_href fancyindex_default_sort fancyindex_directories_first fancyindex_exact_size
     fancyindex_footer fancyindex_header fancyindex_hide_parent_dir fancyindex_hide_symlinks fancyindex_ignore
     fancyindex_localtime fancyindex_name_length fancyindex_show_dotfiles fancyindex_show_path fancyindex_time_format
-ngx_brotli|google/ngx_brotli|gzip
+ngx_brotli|google/ngx_brotli|=
     brotli brotli_buffers brotli_comp_level brotli_min_length brotli_static brotli_types brotli_window
 ngx_cache_purge|FRiCKLE/ngx_cache_purge|
     fastcgi_cache_purge proxy_cache_purge scgi_cache_purge uwsgi_cache_purge
@@ -420,10 +424,6 @@ Tengine's ngx_http_xquic_module||
     xquic_ssl_certificate_key xquic_ssl_session_ticket_key xquic_standby_path_probe_timeout
     xquic_stateless_reset_token_key xquic_status xquic_streams_index_size xquic_symbol_number_per_block
     xquic_token_key xquic_token_key_file xquic_use_new_udp_hash xquic_use_smaller_pto xquic_worker_id_offset
-Tengine's ngx_http_zstd_filter_module||gzip
-    zstd zstd_buffers zstd_comp_level zstd_dict_file zstd_min_length zstd_types
-Tengine's ngx_http_zstd_static_module||gzip_static
-    zstd_static
 Tengine's ngx_ingress_module||
     ingress_failover_named_location ingress_gateway ingress_gateway_hash_num ingress_gateway_metadata
     ingress_gateway_path_segment_bucket_num ingress_gateway_pool_size ingress_gateway_shm_config
@@ -443,4 +443,8 @@ testcookie-nginx-module|kyprizel/testcookie-nginx-module|
     testcookie_get_only testcookie_max_attempts testcookie_name testcookie_p3p testcookie_pass testcookie_path
     testcookie_redirect_via_refresh testcookie_refresh_template testcookie_secret testcookie_session
     testcookie_whitelist
+zstd-nginx-module|tokers/zstd-nginx-module|=
+    zstd zstd_buffers zstd_comp_level zstd_min_length zstd_static zstd_types
+zstd-nginx-module|tokers/zstd-nginx-module|zstd_comp_level
+    zstd_dict_file
 """

@@ -53,6 +53,16 @@ def gzip_ok(loc: CoreLoc) -> Callable[[Request], bool]:
     return test
 
 
+def takes(coding: bytes) -> Callable[[Request], bool]:
+    """The test of modules that look at Accept-Encoding alone."""
+
+    def test(r: Request) -> bool:
+        accepted = r.head.accept_encoding
+        return r.main is r and accepted is not None and accepts(accepted, coding)
+
+    return test
+
+
 def proxied_ok(r: Request, proxied: int) -> bool:
     """Whether gzip_proxied allows it for a request that came by way of another proxy."""
     if proxied & OFF:
@@ -79,14 +89,20 @@ def _expired(line: bytes, date_line: bytes | None) -> bool:
 
 
 def accepts_gzip(value: bytes) -> bool:
-    """Whether Accept-Encoding *value* takes gzip: `gzip;q=0.001` does, `gzip;q=0` and anything malformed does not."""
+    """Whether Accept-Encoding *value* takes gzip."""
+    return accepts(value, b"gzip")
+
+
+def accepts(value: bytes, coding: bytes) -> bool:
+    """Whether Accept-Encoding *value* takes *coding*: `gzip;q=0.001` does, `gzip;q=0` and anything malformed does not."""
     lower = value.lower()
-    at = lower.find(b"gzip")
+    size = len(coding)
+    at = lower.find(coding)
     while at > 0 and lower[at - 1] not in b", ":
-        at = lower.find(b"gzip", at + 4)
+        at = lower.find(coding, at + size)
     if at < 0:
         return False
-    rest = lower[at + 4 :].lstrip(b" ")
+    rest = lower[at + size :].lstrip(b" ")
     if not rest or rest[:1] == b",":
         return True
     if rest[:1] != b";":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -21,6 +22,28 @@ NGINX_MODULES = frozenset(
     for name in ("http_geoip", "http_image_filter", "http_perl", "http_xslt_filter", "mail", "stream", "stream_geoip")
 )
 
+#: modules that others have written for nginx and geng has as well: by the file that nginx loads, where each is
+OTHERS = {
+    "ngx_http_brotli_filter_module.so": ("brotli", "filter_module"),
+    "ngx_http_brotli_static_module.so": ("brotli", "static_module"),
+    "ngx_http_zstd_filter_module.so": ("zstd", "filter_module"),
+    "ngx_http_zstd_static_module.so": ("zstd", "static_module"),
+}
+
+
+def add_others(cf: Cf) -> None:
+    """Have the modules of OTHERS without load_module, as in an nginx that was built with them."""
+    for name in OTHERS:
+        _add_other(cf, name)
+
+
+def _add_other(cf: Cf, name: str) -> None:
+    file, attribute = OTHERS[name]
+    module = getattr(importlib.import_module(f"geng.modules.http.{file}"), attribute)
+    if module not in cf.cycle.site_modules:
+        cf.cycle.site_modules.append(module)
+        _make_known(cf, module)
+
 
 def load(cf: Cf, name: str) -> None:
     """Run the file *name* and take its `module` (or `modules`) among the HTTP modules of this configuration."""
@@ -31,6 +54,9 @@ def load(cf: Cf, name: str) -> None:
         reason = f"{path}: cannot open shared object file: No such file or directory"
         raise Invalid(f'dlopen() "{path}" failed ({reason})')
     if os.path.basename(name) in NGINX_MODULES:
+        return
+    if os.path.basename(name) in OTHERS:
+        _add_other(cf, os.path.basename(name))
         return
     if not name.endswith(".py"):
         raise Invalid(f'"load_module" takes modules written in Python: "{name}" does not end in ".py"')

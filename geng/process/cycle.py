@@ -24,7 +24,7 @@ from geng.core.log import Log, OpenFiles, errno_text, parse_target, say
 from geng.core.zone import RESERVED, Zone, Zones
 from geng.errors import ConfigError, Invalid
 from geng.http import debug
-from geng.modules import main_confs
+from geng.modules import loading, main_confs
 from geng.modules.core import PRODUCT, CoreConf, hostname
 from geng.modules.events import EventsBlock, EventsConf
 from geng.modules.threads import ThreadPools
@@ -126,6 +126,8 @@ class Cycle:
         classes = main_confs()
         cf = Cf(self.sources, commands_of(classes), self._tell)
         cf.cycle = self
+        if not options.as_nginx:
+            loading.add_others(cf)
         confs = fresh(classes)
         self.core, self.events, self.thread_pools = confs[CoreConf], confs[EventsConf], confs[ThreadPools]
         conf = options.full(options.conf)

@@ -107,6 +107,9 @@ def _judge(place: Place, unable: dict[int, str], own: frozenset[str]) -> tuple[s
         tables.check(place.node, place.context)
     except UnknownDirective as unknown:
         known = thirdparty.explain(place.name)
+        found = thirdparty.origin(place.name)
+        if found is not None and found.instead == thirdparty.HAS:
+            return RUNS, known
         return (THIRD_PARTY, known) if known else (FAULTY, str(unknown))
     except Invalid as invalid:
         return FAULTY, str(invalid)

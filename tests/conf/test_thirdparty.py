@@ -40,6 +40,10 @@ def refused(folder: Path, text: str) -> ConfigError:
             " geng does not have; geng offers add_header, proxy_set_header and proxy_hide_header instead",
         ),
         ("rtmp", '"rtmp" is a directive of nginx-rtmp-module (arut/nginx-rtmp-module), which geng does not have'),
+        (
+            "brotli",
+            '"brotli" is a directive of ngx_brotli (google/ngx_brotli), which geng has and nginx does not',
+        ),
         ("no_such_thing", ""),
     ],
 )
@@ -54,13 +58,13 @@ def test_nothing_that_nginx_knows_is_listed() -> None:
 
 
 def test_first_nginx_then_the_note(tmp_path: Path) -> None:
-    error = refused(tmp_path, "events {}\nhttp {\n  brotli on;\n}\n")
-    assert str(error) == f'unknown directive "brotli" in {tmp_path}/nginx.conf:3'
-    assert error.note.startswith('"brotli" is a directive of ngx_brotli (google/ngx_brotli)')
+    error = refused(tmp_path, "events {}\nhttp {\n  more_set_headers a;\n}\n")
+    assert str(error) == f'unknown directive "more_set_headers" in {tmp_path}/nginx.conf:3'
+    assert error.note.startswith('"more_set_headers" is a directive of headers-more-nginx-module (openresty/')
 
 
 def test_other_faults_have_no_note(tmp_path: Path) -> None:
-    assert refused(tmp_path, "events {}\nhttp {\n  brotli\n}\n").note == ""
+    assert refused(tmp_path, "events {}\nhttp {\n  more_set_headers\n}\n").note == ""
     assert refused(tmp_path, "events {}\nhttp {\n  gzip maybe;\n}\n").note == ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,18 +12,26 @@ from geng.conf.directive import Conf, Level, directive
 from geng.conf.tables import HSL, HSLL
 from geng.errors import Refused
 from geng.http.encoding import gzip_ok
-from geng.http.files import in_memory
-from geng.http.filters import Parts, Writer
 from geng.http.module import Module, Variable
-from geng.http.types import HTML, mime_types, tester
+from geng.http.types import HTML, mime_types
+from geng.modules.http.compressing import Deflate, compressing, ratio_of
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
-    from geng.http.filters import Send
     from geng.http.module import Filter
-    from geng.http.request import Request
 
-STATUSES = frozenset((200, 403, 404))
+
+def optional(name: str) -> Any:
+    """A module that may be missing: None then."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+isal_zlib = optional("isal.isal_zlib")
+zlib_ng = optional("zlib_ng.zlib_ng")
+
 PAGE = 4096
 MAX_WBITS = 15
 MAX_MEM_LEVEL = 9
@@ -69,33 +78,25 @@ def link(loc: CoreLoc) -> Filter | None:
     conf = loc[GzipConf]
     if not conf.enable:
         return None
-    of_type = tester(conf.types)
-    ok = gzip_ok(loc)
-    least = conf.min_length
+    start = compressor(conf.comp_level)
 
-    def gzip(r: Request, next: Send) -> Writer:
-        out = r.out
-        if (
-            out.status not in STATUSES
-            or out.content_encoding
-            or -1 < out.content_length < least
-            or not of_type(out)
-            or r.header_only
-        ):
-            return next(r)
-        out.vary = True
-        if not ok(r):
-            return next(r)
-        length = out.content_length
-        out.content_encoding = b"gzip"
-        out.clear_validators(weak=True)
-        inner = next(r)
-        if r.header_only:
-            return inner
-        writer = r.ctx[GzipConf] = Compressor(inner, r, conf, length)
-        return writer
+    def deflate(length: int) -> Deflate:
+        wbits, memory = sizes(conf, length)
+        return start(wbits + 16, memory)
 
-    return gzip
+    return compressing(conf, b"gzip", gzip_ok(loc), deflate, zlib.Z_SYNC_FLUSH)
+
+
+def compressor(level: int) -> Callable[[int, int], Deflate]:
+    """What makes a compressor for gzip_comp_level *level*, given zlib's window bits and memory level.
+
+    The extra `deflate` brings two libraries that are as good and faster; docs/benchmarks.md has the figures.
+    """
+    if level == 1 and isal_zlib is not None:
+        # its own level 1 is zlib's in what it saves; it knows no memory level
+        return lambda wbits, memory: isal_zlib.compressobj(1, zlib.DEFLATED, wbits)
+    library: Any = zlib if level == 1 or zlib_ng is None else zlib_ng
+    return lambda wbits, memory: library.compressobj(level, zlib.DEFLATED, wbits, memory)
 
 
 def sizes(conf: GzipConf, length: int) -> tuple[int, int]:
@@ -108,84 +109,10 @@ def sizes(conf: GzipConf, length: int) -> tuple[int, int]:
     return wbits, max(level, 1)
 
 
-class Compressor(Writer):
-    """Compresses what is written; total_in and total_out count bytes."""
-
-    __slots__ = ("deflate", "kept", "made", "make", "postpone", "r", "size", "total_in", "total_out")
-
-    def __init__(self, inner: Writer, r: Request, conf: GzipConf, length: int) -> None:
-        self.inner = inner
-        self.r = r
-        self.make = (conf.comp_level, *sizes(conf, length))
-        self.deflate: Any = None
-        self.postpone = conf.postpone
-        self.kept: list[bytes] | None = [] if conf.postpone else None
-        self.total_in = self.total_out = 0
-        self.size = conf.buffers[1]
-        self.made: list[bytes] = []  # compressed, less than a buffer
-
-    def __repr__(self) -> str:
-        return f"<Compressor {self.total_in} bytes in, {self.total_out} out>"
-
-    def write(self, parts: Parts, flush: bool = False) -> None:
-        if self.kept is not None:
-            parts = self.buffer(parts, flush)
-        deflate = self.deflate or self.start()
-        for data in in_memory(self.r, parts):
-            self.total_in += len(data)
-            self.take(deflate.compress(data))
-        if flush:
-            self.take(deflate.flush(zlib.Z_SYNC_FLUSH))
-        if flush or sum(map(len, self.made)) >= self.size:
-            made, self.made = self.made, []
-            self.inner.write(made, flush)
-
-    def take(self, data: bytes) -> None:
-        """Compressed bytes, which wait for more of them."""
-        if data:
-            self.total_out += len(data)
-            self.made.append(data)
-
-    def end(self) -> None:
-        if self.kept:
-            self.write((), False)
-        self.take((self.deflate or self.start()).flush())
-        self.inner.write(self.made)
-        self.inner.end()
-
-    def start(self) -> Any:
-        level, wbits, memory = self.make
-        self.deflate = zlib.compressobj(level, zlib.DEFLATED, wbits + 16, memory)
-        return self.deflate
-
-    def buffer(self, parts: Parts, flush: bool) -> Parts:
-        """postpone_gzipping: keep the first bytes; what is to be compressed now."""
-        kept = self.kept
-        assert kept is not None
-        if not parts and not flush:  # the end
-            self.kept = None
-            return kept
-        kept.extend(in_memory(self.r, parts))
-        if flush or sum(map(len, kept)) > self.postpone:
-            self.kept = None
-            return kept
-        return ()
-
-
-def ratio(r: Request) -> bytes | None:
-    """$gzip_ratio: how many times smaller it has become, to the hundredth."""
-    writer = r.ctx.get(GzipConf)
-    if writer is None or not writer.total_out:
-        return None
-    hundredths, rest = divmod(writer.total_in * 1000 // writer.total_out, 10)
-    hundredths += rest > 4
-    return b"%d.%02d" % divmod(hundredths, 100)
-
-
 module = Module(
     name="http_gzip_filter",
     confs=(GzipConf,),
-    variables=(Variable("gzip_ratio", ratio),),
+    variables=(Variable("gzip_ratio", ratio_of(GzipConf)),),
     header_filter=link,
     below_postpone=True,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from geng.conf.convert import enum
@@ -18,33 +19,35 @@ if TYPE_CHECKING:
     from geng.http.request import Request
 
 OFF, ON, ALWAYS = range(3)
+MODES = {"off": OFF, "on": ON, "always": ALWAYS}
 
 
 class GzipStaticConf(Conf, level=Level.LOCATION):
     """Whether a location looks for them."""
 
-    enable: int = directive("gzip_static", HSL, enum({"off": OFF, "on": ON, "always": ALWAYS}), default=OFF)
+    enable: int = directive("gzip_static", HSL, enum(MODES), default=OFF)
 
 
 def link(loc: CoreLoc) -> Handler | None:
     """The handler of *loc*, where it looks for them; it declines what static serves as it is."""
     mode = loc[GzipStaticConf].enable
-    if mode == OFF:
-        return None
-    always = mode == ALWAYS
-    accepts = gzip_ok(loc)
+    return None if mode == OFF else serving(loc, mode == ALWAYS, b"gzip", b".gz", gzip_ok(loc))
+
+
+def serving(loc: CoreLoc, always: bool, encoding: bytes, suffix: bytes, accepts: Callable[[Request], bool]) -> Handler:
+    """A handler that serves the file with *suffix* to clients that take *encoding* (*accepts*), or to all."""
     vary = loc.gzip_vary
     etag = loc.etag
     path_of = mapper(loc)
     open_file = opener(loc)
 
-    def gzip_static(r: Request) -> int:
+    def static(r: Request) -> int:
         if not r.method_id & (GET | HEAD) or r.uri[-1:] == b"/":
             return DECLINED
         wanted = always or accepts(r)
         if not wanted and not vary:
             return DECLINED
-        path = path_of(r) + b".gz"
+        path = path_of(r) + suffix
         of = open_file(r, path)
         if of.err:
             if of.err not in MISSING:
@@ -65,11 +68,11 @@ def link(loc: CoreLoc) -> Handler | None:
         if rc != OK:
             return rc
         r.out.content_type = r.type_of_uri()
-        r.out.content_encoding = b"gzip"
+        r.out.content_encoding = encoding
         send_file(r, of, etag)
         return DONE
 
-    return gzip_static
+    return static
 
 
 module = Module(
