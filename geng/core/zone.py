@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import mmap
-import multiprocessing
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -45,6 +43,8 @@ class ZoneLock:
     __slots__ = ("__weakref__", "_acquire", "_owner", "_release", "pid")
 
     def __init__(self, owner: memoryview) -> None:
+        import multiprocessing  # 10 ms that a start without zones need not take
+
         lock = multiprocessing.get_context("fork").Lock()
         self._acquire = lock.acquire
         self._release = lock.release
@@ -99,6 +99,8 @@ class _Guard:
     def watch(self, lock: ZoneLock) -> None:
         """Have *lock* know its process; the first one sets up the rest."""
         if self.fd < 0:
+            import tempfile
+
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
             os.register_at_fork(after_in_child=self._forked)

@@ -24,8 +24,9 @@ import dns.rdatatype
 from dns.rdatatype import AAAA, CNAME, DNAME, PTR, SRV, A
 from greenlet import getcurrent
 
-from geng.errors import ConnectionClosed, GengError, TimedOut
+from geng.errors import ConnectionClosed, TimedOut
 from geng.net import sockaddr as sa
+from geng.net.answers import ERRORS, FORMERR, NXDOMAIN, REFUSED, TIMED_OUT, Address, Answer, ResolveFailed
 from geng.net.connect import NoConnections, connect
 from geng.net.connection import Connection, ConnectionPool, Logger
 from geng.net.sockaddr import SockAddr
@@ -41,54 +42,8 @@ FAILED_VALID = 10  # seconds until a failure may be asked again, for who asks pe
 MAX_RECURSION = 50  # CNAMEs in a row
 UDP_SIZE = 4096
 
-FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(1, 6)
-TIMED_OUT = 110
-ERRORS = {
-    FORMERR: "Format error",
-    SERVFAIL: "Server failure",
-    NXDOMAIN: "Host not found",
-    NOTIMP: "Unimplemented",
-    REFUSED: "Operation refused",
-    TIMED_OUT: "Operation timed out",
-}
-
 #: QR, opcode, Z, AD, CD: what must be as in a plain answer to a plain question.
 FLAGS_MASK, FLAGS_WANTED, TRUNCATED = 0xF870, 0x8000, 0x0200
-
-
-class ResolveFailed(GengError):
-    """`name could not be resolved (3: Host not found)`; *valid*: when asking again makes sense (seconds, wall)."""
-
-    def __init__(self, name: str, code: int, valid: float = 0) -> None:
-        super().__init__(name, code)
-        self.name = name
-        self.code = code
-        self.valid = valid
-
-    @property
-    def reason(self) -> str:
-        return ERRORS.get(self.code, "Unknown error")
-
-    def __str__(self) -> str:
-        return f"{self.name} could not be resolved ({self.code}: {self.reason})"
-
-
-@dataclass(frozen=True)
-class Address:
-    """One address of an answer; priority, weight and the target's name only from SRV."""
-
-    sockaddr: SockAddr
-    name: str = ""
-    priority: int = 0
-    weight: int = 1
-
-
-@dataclass(frozen=True)
-class Answer:
-    """All addresses, in the order to use them, and until when they hold (seconds, wall)."""
-
-    addresses: tuple[Address, ...]
-    valid: float
 
 
 @dataclass(frozen=True)

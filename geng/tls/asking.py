@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.http1 import DONE, HTTP, parse_response
 from geng.net import sockaddr as sa
+from geng.net.answers import ResolveFailed
 from geng.net.connect import NoConnections, connect
-from geng.net.resolver import ResolveFailed
 from geng.tls.ocsp import OcspFailed, Responder, examine, request
 from geng.upstream.address import ipv4
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 from calendar import timegm
 from collections.abc import Callable
-from email.utils import parsedate_tz
 from time import time
 from typing import Any
 
@@ -234,6 +233,8 @@ def v_remain(certificate: int) -> bytes:
 
 def seconds_of(value: int) -> int | None:
     """An ASN1_TIME in seconds since 1970, None for what is none."""
+    from email.utils import parsedate_tz  # 10 ms that a start without certificates need not take
+
     parsed = parsedate_tz(_asctime(_time(value).decode("ascii", "replace")))
     if parsed is None:
         return None

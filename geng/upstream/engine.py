@@ -34,8 +34,8 @@ from geng.http.body import BodyFailed, BodyStream
 from geng.http.filters import DISCARD, ClientGone, FileSlice, Writer, send_head
 from geng.http.module import DONE as ANSWERED
 from geng.http.module import ERROR as FAILURE
+from geng.net.answers import ResolveFailed
 from geng.net.connect import NoConnections, connect
-from geng.net.resolver import ResolveFailed
 from geng.upstream import caching, peers
 from geng.upstream import conf as ft
 from geng.upstream.address import address_of

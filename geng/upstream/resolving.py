@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from geng.conf.convert import to_bytes
 from geng.core.zone import ZoneFull
-from geng.net.resolver import NXDOMAIN, Address, ResolveFailed
+from geng.net.answers import NXDOMAIN, Address, ResolveFailed
 from geng.upstream.shared import Found, SharedPeers
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import dns.rrset
 import pytest
 
 from geng.net import resolver as module
-from geng.net.resolver import ResolveFailed, Resolver
+from geng.net.answers import ResolveFailed
+from geng.net.resolver import Resolver
 from tests.harness.nameserver import NameServer
 
 

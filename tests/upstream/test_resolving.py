@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from geng.core.zone import Zone
-from geng.net.resolver import Address, Answer, ResolveFailed
+from geng.net.answers import Address, Answer, ResolveFailed
 from geng.upstream import resolving
 from geng.upstream.shared import lay_out
 from geng.upstream.upstream import ALL, Server, Upstream
