@@ -62,7 +62,8 @@ def python_version() -> str:
 
 def environment() -> dict[str, str]:
     """The environment in which `python -m geng` is this work tree, wherever it is started."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as users start it
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
 
 
 def wrapper(folder: Path, interpreter: str) -> Path:
