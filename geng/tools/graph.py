@@ -15,10 +15,11 @@ from geng.lint.files import Files
 from geng.lint.tree import Place, Tree
 
 COULD_NOT_RUN = 2
-PASSING = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "return", "alias", "root")
+PASSING = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass", "return", "try_files",
+           "alias", "root")  # fmt: skip
 SCHEMES = ("https://", "http://", "grpcs://", "grpc://")
 COLUMNS = ("listen", "server", "location", "target", "peer")
-ROW, GAP, BOX, STEP, LONGEST = 30, 16, 240, 300, 34  # px; characters of a text in a box
+ROW, GAP, BETWEEN, LETTER, LONGEST = 30, 16, 60, 6.7, 52  # px; characters of a text in a box
 
 
 @dataclass
@@ -139,8 +140,9 @@ COLOURS = ("#dbeafe", "#dcfce7", "#fef9c3", "#fde7d8", "#ede9fe")
 
 def svg(nodes: Sequence[Node]) -> str:
     """A picture: a column for each kind, lines from left to right."""
-    places = _placed(nodes)
-    width = max((x for x, _ in places.values()), default=0) + BOX + GAP
+    boxes, starts = _widths(nodes)
+    places = {key: (starts[column], y) for key, (column, y) in _placed(nodes).items()}
+    width = max((starts[node.column] + boxes[node.column] for node in nodes), default=0) + GAP
     height = max((y for _, y in places.values()), default=0) + ROW + GAP
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -154,20 +156,38 @@ def svg(nodes: Sequence[Node]) -> str:
         for key in node.to:
             stroke = LINES[number.get(key, 0) % len(LINES)]  # lines that end at one box have one colour
             to_x, to_y = places[key]
-            start, end, half = (x + BOX, y + ROW // 2), (to_x, to_y + ROW // 2), (to_x - x - BOX) // 2
-            path = f"M{start[0]} {start[1]} C{start[0] + half} {start[1]} {end[0] - half} {end[1]} {end[0]} {end[1]}"
+            start, turn, half = (x + boxes[node.column], y + ROW // 2), starts[node.column + 1], BETWEEN // 2
+            end = to_y + ROW // 2
+            path = f"M{start[0]} {start[1]} C{start[0] + half} {start[1]} {turn - half} {end} {turn} {end}"
+            path += f" H{to_x}" if to_x != turn else ""  # past a column that has nothing there
             lines.append(f'<path d="{path}" fill="none" stroke="{stroke}"/>')
     for node in nodes:
         x, y = places[node.key]
         shown = node.text if len(node.text) <= LONGEST else node.text[: LONGEST - 1] + "…"
-        lines.append(f'<g><title>{escape(node.text)}</title><rect x="{x}" y="{y}" width="{BOX}" height="{ROW}" rx="4" '
+        size = f'width="{boxes[node.column]}" height="{ROW}" rx="4"'
+        lines.append(f'<g><title>{escape(node.text)}</title><rect x="{x}" y="{y}" {size} '
                      f'fill="{COLOURS[node.column]}" stroke="#444"/>')  # fmt: skip
         lines.append(f'<text x="{x + 6}" y="{y + 19}">{escape(shown)}</text></g>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
+def _widths(nodes: Sequence[Node]) -> tuple[list[int], list[int]]:
+    """How wide the boxes of each column are, and where it begins."""
+    longest = [
+        max((min(len(node.text), LONGEST) for node in nodes if node.column == n), default=0) for n in range(len(COLUMNS))
+    ]
+    boxes = [int(letters * LETTER) + GAP if letters else 0 for letters in longest]
+    starts = [GAP]
+    for box in boxes[:-1]:
+        starts.append(starts[-1] + box + BETWEEN)
+    return boxes, starts
+
+
 def _placed(nodes: Sequence[Node]) -> dict[str, tuple[int, int]]:
-    """Where each box stands: beside the middle of what leads to it, below what is in its column already."""
+    """The column of each box and how far down it stands: beside the middle of what leads to it, below what is there already.
+
+    A server that answers by itself has a row of its own among the locations, for the line that goes past them.
+    """
     places: dict[str, tuple[int, int]] = {}
     free = [GAP] * len(COLUMNS)
     wanted: dict[str, list[int]] = {}
@@ -175,14 +195,27 @@ def _placed(nodes: Sequence[Node]) -> dict[str, tuple[int, int]]:
         there = [each for each in nodes if each.column == column]
         if column > 2:
             there.sort(key=lambda node: _middle(wanted.get(node.key, [])))
+        if column == 2:
+            there = [each for each in nodes if each.column == 2 or each.column == 1 and _answers(each, nodes)]
         for node in there:
+            if node.column < column:
+                y, free[column] = free[column], free[column] + ROW + GAP // 2
+                for key in (node.key, *(each for each in node.to if each[:1] == "t")):
+                    wanted.setdefault(key, []).append(y)
+                continue
             near = [places[key][1] for key in node.to if key in places] + wanted.get(node.key, [])
             y = max(free[column], _middle(near))
-            places[node.key] = (GAP + column * STEP, y)
+            places[node.key] = (column, y)
             free[column] = y + ROW + GAP // 2
             for key in node.to:
                 wanted.setdefault(key, []).append(y)
     return places
+
+
+def _answers(server: Node, nodes: Sequence[Node]) -> bool:
+    """Whether a line goes from *server* past the locations."""
+    columns = {node.key: node.column for node in nodes}
+    return any(columns[key] > 2 for key in server.to)
 
 
 def _middle(numbers: Sequence[int]) -> int:

@@ -55,7 +55,19 @@ def test_boxes_do_not_overlap(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     places = {(int(each["x"]), int(each["y"])) for each in boxes}
     for x, y in places:
         assert not [other for other in places if other[0] == x and 0 < other[1] - y < 30]
-        assert x + 240 <= int(root.attrib["width"]) and y + 30 <= int(root.attrib["height"])
+        assert y + 30 <= int(root.attrib["height"])
+    assert all(int(each["x"]) + int(each["width"]) <= int(root.attrib["width"]) for each in boxes)
+
+
+def test_lines_do_not_pass_behind_locations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a server answers by itself has a row of its own."""
+    text = "events {}\nhttp { server { listen 80; return 301 /a; } server { listen 81; location / { return 204; } } }\n"
+    root = ElementTree.fromstring(drawn(tmp_path, capsys, "svg", text))
+    space = "{http://www.w3.org/2000/svg}"
+    rows = {
+        group.find(f"{space}title").text: int(group.find(f"{space}rect").attrib["y"]) for group in root.iter(f"{space}g")
+    }  # type: ignore[union-attr]
+    assert rows["return 301 /a"] != rows["location /"] == rows["return 204"]
 
 
 def test_mermaid_and_dot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
