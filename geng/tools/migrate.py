@@ -38,8 +38,25 @@ NO_EFFECT = {
     "lock_file": "has no effect, as with nginx on Linux",
     "gzip_hash": "has no effect",
     "gzip_no_buffer": "has no effect",
+    "image_filter": "decodes no image of more than 50 million pixels: it answers 415",
+    "xslt_stylesheet": "stylesheets may read files, but not the network, and write nothing",
+    "dav_methods": "COPY shows the copy when it is complete; DELETE of a link to a folder with a slash deletes nothing",
+    "degradation": "looks at the memory that the worker has to itself, not at the end of its heap",
+    "server_tokens": "the name is geng's; server_product nginx/1.31.5; at the top of the file gives nginx's",
 }  # fmt: skip
-"""Directives that are read and checked, and do nothing: docs/command-line.md."""
+"""Directives that are read and checked and do nothing, or something else: docs/command-line.md."""
+
+TO_DO = {
+    "grpc": "leave these locations to an nginx behind: proxy_pass http://127.0.0.1:PORT to one that has grpc_pass",
+    "mail": "take the mail block out, and run an nginx with that block alone beside geng",
+    "http_v3": "take it out: browsers then stay with HTTP/2; Alt-Svc must go as well",
+    "quic": "take it out: browsers then stay with HTTP/2; Alt-Svc must go as well",
+    "http_perl": "write it as a module in Python: docs/modules.md",
+    "google_perftools": "take it out: py-spy and perf look at a worker from outside",
+}
+"""What to do about the directives of a module, by a part of its name."""
+
+OTHERWISE = "take it out if the site does without; else leave what needs it to an nginx beside, behind a proxy_pass"
 
 
 @dataclass(slots=True)
@@ -113,14 +130,21 @@ def _judge(place: Place, unable: dict[int, str], own: frozenset[str]) -> tuple[s
         return (THIRD_PARTY, known) if known else (FAULTY, str(unknown))
     except Invalid as invalid:
         return FAULTY, str(invalid)
-    if id(place.node) in unable:
-        return UNSUPPORTED, unable[id(place.node)]
     around = next((block for block in place.above() if id(block.node) in unable), None)
     if around is not None:
         return UNSUPPORTED, f"it is inside {around.name}, which geng does not run yet"
+    if id(place.node) in unable:
+        return UNSUPPORTED, f"{unable[id(place.node)]}: {_to_do(place)}"
     if place.name in NO_EFFECT:
         return DIFFERS, NO_EFFECT[place.name]
     return RUNS, ""
+
+
+def _to_do(place: Place) -> str:
+    modules = [entry.module for entry in tables.entries(place.name) if entry.contexts & place.context]
+    if "quic" in place.args:
+        modules = ["quic"]
+    return next((text for part, text in TO_DO.items() if any(part in module for module in modules)), OTHERWISE)
 
 
 TITLES = {

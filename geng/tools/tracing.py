@@ -7,7 +7,7 @@ and calls it. What would reach beyond this process (upstreams, subrequests, coun
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,7 +24,10 @@ from geng.modules.http.access import AccessConf, judge
 from geng.modules.http.rewrite import RewriteConf
 from geng.modules.http.try_files import TryFilesConf
 from geng.tools.trace import Destination, Trace, text, where_of
+from geng.upstream.cgi import CgiAdapter
 from geng.upstream.engine import Adapter, Exchange
+from geng.upstream.http1 import Http1Adapter
+from geng.upstream.memcached import MemcachedAdapter
 from geng.upstream.upstream import Flag, Upstream
 
 DIRECTIVES = {
@@ -273,6 +276,9 @@ PASSING = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass",
            "stub_status", "empty_gif", "flv", "mp4", "perl", "js_content")  # fmt: skip
 
 
+TELLING = (Http1Adapter, CgiAdapter, MemcachedAdapter)
+
+
 def aim(r: Request, adapter: Adapter, made: Destination) -> int:
     """Where an exchange would go and what it would send; 0, or why not as a status."""
     u = Exchange(r, adapter)
@@ -280,9 +286,11 @@ def aim(r: Request, adapter: Adapter, made: Destination) -> int:
     rc = adapter.begin(u)
     if rc:
         return rc
-    parts = adapter.create_request(u)
-    if not parts:
-        return 500
+    parts: Sequence[Any] = (b"",)
+    if isinstance(adapter, TELLING):  # others need a connection to write a request for
+        parts = adapter.create_request(u)
+        if not parts:
+            return 500
     if u.aim is None and adapter.upstream is not None:
         upstream = adapter.upstream
         made.group = _shown_group(upstream, u.schema)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from geng.tools.migrate import main
+from geng.lint.files import Files
+from geng.lint.tree import Tree
+from geng.tools.migrate import _judge, main
 
 TEXT = """\
 timer_resolution 100ms;
@@ -46,13 +48,29 @@ def test_all_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "runs as in nginx:\n  events" in capsys.readouterr().out
 
 
-def test_what_geng_does_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("inside", "advice"),
+    [
+        ("http { server { location / { grpc_pass a:1; } } }", "leave these locations to an nginx behind"),
+        ("mail { }", "run an nginx with that block alone"),
+        ("http { server { listen 443 quic; } }", "browsers then stay with HTTP/2"),
+        ("http { gzip on; }", "take it out if the site does without"),
+    ],
+)
+def test_what_to_do_without(inside: str, advice: str) -> None:
+    """The advice for each module, whether or not geng runs it by now."""
+    tree = Tree(Files({"f": f"events {{}}\n{inside}\n".encode()}), "f")
+    *_, place = tree.root.walk()
+    status, note = _judge(place, {id(place.node): "it is not supported by geng yet"}, frozenset())
+    assert status == "unsupported" and note.startswith("it is not supported by geng yet: ") and advice in note
+
+
+def test_stated_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "nginx.conf"
-    path.write_text("events {}\nhttp { server { listen 127.0.0.1:8080; location / { perl_set $a b; perl main::x; } } }\n")
-    assert main(["-c", str(path), "--json"]) == 1
-    read = json.loads(capsys.readouterr().out)
-    (perl,) = [each for each in read["directives"] if each["directive"] == "perl"]
-    assert perl["status"] == "unsupported" and "not supported by geng yet" in perl["note"]
+    path.write_text("events {}\nhttp { server_tokens off; server { location / { dav_methods COPY; } } }\n")
+    assert main(["-c", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "runs with a difference:\n  dav_methods" in text and "server_product" in text
 
 
 def test_no_file(capsys: pytest.CaptureFixture[str]) -> None:
