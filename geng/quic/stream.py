@@ -81,7 +81,8 @@ class QuicStream(Connection):
         self.id = sid
         self.ssl = connection.ssl
         self.listening = connection.listening
-        self.stat.add(ACTIVE, 1)
+        if not sid & UNIDIRECTIONAL:
+            self.stat.add(ACTIVE, 1)
         self.addr_text, self.port = connection.addr_text, connection.port
         self._sockaddr, self._local = connection._sockaddr, connection.local_addr()
         self.start_msec = connection.start_msec
@@ -457,6 +458,8 @@ class QuicStream(Connection):
     def _release(self) -> None:
         self.timer.deadline = NEVER
         self.fd = -1
+        if self.id & UNIDIRECTIONAL:
+            self.stat.add(ACTIVE, 1)  # put() takes it away
         self.pool.put(self)
 
     def retire(self) -> None:

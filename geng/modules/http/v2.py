@@ -134,7 +134,7 @@ def start(c: Connection) -> None:
 
 def http2(r: Request) -> bytes | None:
     """$http2"""
-    if r.head.http_version < 2000:
+    if r.head.http_version // 1000 != 2:
         return None
     return b"h2" if r.hc.ssl is not None else b"h2c"
 

@@ -46,7 +46,8 @@ class Answer:
 class Client:
     """One connection. closed: error code and reason that the server ended it with; uni: what its streams brought, by type.
 
-    *table*: bytes of the dynamic table that the encoder uses; *settings*: whether to send them at once.
+    *table*: bytes of the dynamic table that the encoder uses; *settings*: whether to send them at once; *certificate*: the
+    path of the client's own, without `.crt` and `.key`.
     """
 
     def __init__(
@@ -56,10 +57,13 @@ class Client:
         name: str = "localhost",
         table: int = 0,
         settings: bool = True,
+        certificate: str = "",
     ) -> None:
         conf = QuicConfiguration(
             is_client=True, alpn_protocols=[alpn], server_name=name, verify_mode=ssl.CERT_NONE, idle_timeout=30
         )
+        if certificate:
+            conf.load_cert_chain(f"{certificate}.crt", f"{certificate}.key")
         self.quic = QuicConnection(configuration=conf)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(address)

@@ -266,3 +266,49 @@ def test_client_that_goes(s: Server, c: Client) -> None:
     assert c.answer(sid).reset == wire.REQUEST_CANCELLED
     assert c.get("/v").status == 200
     wait_until(lambda: '"GET /slow HTTP/3.0" 200' in s.log("access.log"), "its line in the log")
+
+
+MORE = """
+events {}
+http {
+    access_log access.log;
+    ssl_certificate %CA%/localhost.crt;
+    ssl_certificate_key %CA%/localhost.key;
+    server {
+        listen 127.0.0.1:%PORT% quic;
+        listen 127.0.0.1:%PORT2%;
+        location /tcp { return 200 "$tcpinfo_rtt|$proxy_protocol_addr|$remote_addr|$server_addr|$server_port|$http2"; }
+        location /close { return 444; }
+        location /status { stub_status; }
+        location /verify { return 200 "$ssl_protocol $ssl_server_name $ssl_session_reused $ssl_alpn_protocol"; }
+    }
+    server {
+        listen 127.0.0.1:%PORT3% quic;
+        listen 127.0.0.1:%PORT3% ssl;
+        ssl_verify_client on;
+        ssl_client_certificate %CA%/ca.crt;
+        location / { return 200 "$ssl_client_verify $ssl_client_s_dn"; }
+    }
+}
+"""
+
+
+def test_what_variables_say_of_the_connection(server: Callable[..., Server], ca: Authority) -> None:
+    s = server(MORE, CA=ca.folder)
+    with Client(s.address()) as c:
+        assert c.get("/tcp").text == f"||127.0.0.1|127.0.0.1|{s.ports['PORT']}|"
+        assert c.get("/verify").text == "TLSv1.3 localhost . h3"
+        assert c.get("/close").reset == wire.GENERAL_PROTOCOL_ERROR
+        assert c.get("/tcp").status == 200
+        assert "Active connections: 2 \n" in c.get("/status").text  # the connection and the request's stream
+    wait_until(lambda: '"GET /close HTTP/3.0" 444 0' in s.log("access.log"), "its line in the log")
+
+
+def test_clients_certificates(server: Callable[..., Server], ca: Authority) -> None:
+    ca.issue("client", "client.example")
+    s = server(MORE, CA=ca.folder)
+    with Client(s.address("PORT3")) as c:
+        assert c.get("/").status == 400
+        assert "client sent no required SSL certificate" in s.log()
+    with Client(s.address("PORT3"), certificate=str(ca.folder / "client")) as c:
+        assert c.get("/").text.startswith("SUCCESS CN=client")
