@@ -6,6 +6,7 @@ from geng.conf.directive import Conf
 from geng.modules.core import CoreConf
 from geng.modules.events import EventsBlock, EventsConf
 from geng.modules.openssl import OpensslConf
+from geng.modules.quic import QuicBpfConf
 from geng.modules.threads import ThreadPools
 
 
@@ -15,4 +16,5 @@ def main_confs() -> list[type[Conf]]:
     from geng.modules import foreign
     from geng.stream.block import StreamBlock
 
-    return [CoreConf, ThreadPools, EventsBlock, EventsConf, OpensslConf, HttpBlock, *foreign.MAIN_CONFS, StreamBlock]
+    own = [CoreConf, ThreadPools, EventsBlock, EventsConf, OpensslConf, QuicBpfConf]
+    return [*own, HttpBlock, *foreign.MAIN_CONFS, StreamBlock]

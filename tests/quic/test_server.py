@@ -140,6 +140,14 @@ async def _move(c: Any, port: int) -> None:
     old.abort()
 
 
+async def _begin_big(c: Any) -> asyncio.Future[bytes]:
+    """A response that takes its time, once it has begun."""
+    big = asyncio.ensure_future(c.get("/big"))
+    while not c.bodies:
+        await asyncio.sleep(0.01)
+    return big
+
+
 @pytest.mark.parametrize("options", ["", " reuseport"], ids=["shared", "reuseport"])
 def test_a_reload_hurts_nobody(site: Callable[..., Server], options: str) -> None:
     """What is under way ends in the old workers; new connections go to the new ones at once."""
@@ -149,8 +157,7 @@ def test_a_reload_hurts_nobody(site: Callable[..., Server], options: str) -> Non
     async def work() -> None:
         async with client(port) as c:
             before = set(server.workers())
-            big = asyncio.ensure_future(c.get("/big"))
-            await c.ping()
+            big = await _begin_big(c)
             server.signal(signal.SIGHUP)
             while server.log().count("gracefully shutting down") < len(before):
                 await asyncio.sleep(0.05)
@@ -171,8 +178,7 @@ def test_a_graceful_shutdown_lets_requests_end(site: Callable[..., Server]) -> N
 
     async def work() -> None:
         async with client(server.ports["PORT"]) as c:
-            big = asyncio.ensure_future(c.get("/big"))
-            await c.ping()
+            big = await _begin_big(c)
             server.signal(signal.SIGQUIT)
             assert await big == BIG
             await asyncio.wait_for(c.wait_closed(), LIMIT)

@@ -1,18 +1,14 @@
 """Directives of the main level and of events that geng does not run.
 
-nginx: ngx_event_quic_bpf.c, ngx_google_perftools_module.c
+nginx: ngx_google_perftools_module.c
 """
 
 from __future__ import annotations
 
-from geng.conf.convert import flag, string
+from geng.conf.convert import string
 from geng.conf.directive import Conf, Level
 from geng.modules.foreign.mail import MailBlock
 from geng.modules.foreign.table import Foreign
-
-
-class QuicBpfConf(Foreign, level=Level.MAIN, module="quic_bpf", rules={"quic_bpf": flag}):
-    """Which worker gets a QUIC packet."""
 
 
 class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules={"google_perftools_profiles": string}):
@@ -20,7 +16,6 @@ class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules=
 
 
 MAIN_CONFS: tuple[type[Conf], ...] = (
-    QuicBpfConf,
     PerftoolsConf,
     MailBlock,
 )
