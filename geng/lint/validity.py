@@ -138,6 +138,8 @@ def _about_shape(place: Place, kind: str) -> tuple[str, tuple[Edit, ...]]:
     hint, edits = unfinished(place)
     if hint:
         return hint, edits
+    if place.node.block is None and _is_block(place) and _next_directive(place) is not None:
+        return f'is a "{{" missing behind "{place.node.words[0]}"?', ()
     here = next((entry for entry in known if entry.contexts & place.context), known[0])
     return f"it takes {arity(here)}", ()
 
@@ -145,10 +147,16 @@ def _about_shape(place: Place, kind: str) -> tuple[str, tuple[Edit, ...]]:
 def unfinished(place: Place) -> tuple[str, tuple[Edit, ...]]:
     """What to say where *place* has swallowed the next directive for want of a `;`, and how to repair it."""
     glued = _next_directive(place) if place.statement.words else None
-    if glued is None:
+    if glued is None or _is_block(place):
         return "", ()
     words = place.statement.words
     return f'is a ";" missing before "{words[glued].text}"?', (Edit(words[glued - 1].end, words[glued - 1].end, ";"),)
+
+
+def _is_block(place: Place) -> bool:
+    """Whether the directive has a block at this level."""
+    here = [entry for entry in tables.entries(place.name) if entry.contexts & place.context]
+    return bool(here) and all(entry.block for entry in here)
 
 
 def _next_directive(place: Place) -> int | None:

@@ -118,6 +118,42 @@ def test_a_missing_semicolon_is_repaired() -> None:
     assert "        listen 80;\n        server_name a;\n" in made["conf/nginx.conf"][1]
 
 
+def test_a_missing_brace_is_not_taken_for_a_missing_semicolon() -> None:
+    result = run("events {}\nhttp {\n    upstream u\n        server 127.0.0.1;\n    }\n}\n")
+    assert fixing.repaired([result]) == {}
+    assert 'is a "{" missing behind "upstream"?' in [finding.hint for finding in result.findings]
+
+
+def corpus() -> list[Path]:
+    beside = Path(os.environ.get("GENG_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
+    return [path for kind in ("files", "faulty") for path in sorted(beside.glob(f"{kind}/*/*")) if path.is_file()]
+
+
+def test_repairs_of_real_configurations_settle_and_do_no_harm() -> None:
+    """On every file, sound or with a fault put in: after a few rounds nothing is left to repair, and no fault is new."""
+    files = corpus()
+    if not files:
+        pytest.skip("no real configurations: GENG_CORPUS names their folder")
+    repaired = 0
+    for path in files:
+        data, name = path.read_bytes(), str(path)
+        result = lint(name, Settings(), Files({name: data}))
+        before = errors(result)
+        for _ in range(6):
+            made = fixing.repaired([result])
+            if not made:
+                break
+            data = made[name][1].encode("latin-1")
+            result = lint(name, Settings(), Files({name: data}))
+            repaired += 1
+        assert fixing.repaired([result]) == {} and errors(result) <= before, path
+    assert repaired > 20
+
+
+def errors(result: Result) -> int:
+    return sum(finding.severity.label == "error" for finding in result.findings)
+
+
 def test_fix_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(TEXT)
