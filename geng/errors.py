@@ -13,10 +13,12 @@ class GengError(Exception):
 class ConfigError(GengError):
     """A configuration that cannot be used; the words and the place are nginx's (ngx_conf_log_error).
 
-    *line* counts from 1; 0 or an empty *file* means that the fault has no place in a file. *note* is what geng has to add.
+    *line* counts from 1; 0 or an empty *file* means that the fault has no place in a file. *note* is what geng has to add;
+    *unsaid*: nginx would not say a word.
     """
 
     note = ""
+    unsaid = False
 
     def __init__(self, message: str, file: str = "", line: int = 0, level: str = "emerg") -> None:
         super().__init__(message, file, line)
@@ -38,6 +40,10 @@ class ConfigError(GengError):
 
 class Invalid(GengError):
     """A word of a directive that its converter refuses; the compiler adds the directive's place."""
+
+
+class Unsaid(Invalid):
+    """What nginx refuses without a word: only `geng -t --as-nginx` says nothing either."""
 
 
 class UnknownDirective(Invalid):

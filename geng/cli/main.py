@@ -137,7 +137,7 @@ def run(options: Options) -> int:
     try:
         cycle = cycles.make(options, log)
     except ConfigError as error:
-        if not isinstance(error, cycles.Reported):
+        if not isinstance(error, cycles.Reported) and not (error.unsaid and options.as_nginx):
             log.log(error.level, str(error))
             if error.note:
                 log.notice(error.note)

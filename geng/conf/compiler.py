@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from geng.conf import tables
 from geng.conf.directive import UNSET, Command, Conf, Level
 from geng.conf.syntax import Fault, Node
-from geng.errors import ConfigError, Invalid, Refused, UnknownDirective
+from geng.errors import ConfigError, Invalid, Refused, UnknownDirective, Unsaid
 
 if TYPE_CHECKING:
     from geng.conf.source import Sources
@@ -95,9 +95,9 @@ class Cf:
         """*message* as an error at the line being read."""
         return ConfigError(message, self.file, self.line)
 
-    def warn(self, message: str) -> None:
-        """Log *message* at the line being read, at level warn."""
-        self._warn("warn", f"{message} in {self.file}:{self.line}" if self.file else message)
+    def warn(self, message: str, level: str = "warn") -> None:
+        """Log *message* at the line being read."""
+        self._warn(level, f"{message} in {self.file}:{self.line}" if self.file else message)
 
     def cannot(self, what: str) -> None:
         """Note that nginx would run *what* and geng does not yet.
@@ -161,7 +161,9 @@ class Cf:
         except Refused as refused:
             raise self.error(f'"{node.name}" directive {refused}') from None
         except Invalid as invalid:
-            raise self.error(str(invalid)) from None
+            error = self.error(str(invalid))
+            error.unsaid = isinstance(invalid, Unsaid)
+            raise error from None
 
     def _explained(self, unknown: UnknownDirective, name: str) -> ConfigError:
         from geng.conf import thirdparty

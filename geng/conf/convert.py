@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from geng.core import values
 from geng.core.values import BadValue
-from geng.errors import Invalid, Refused
+from geng.errors import ConfigError, Invalid, Refused
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -232,11 +232,11 @@ def add_path(cf: Cf, new: Path) -> Path:
     if new.file:
         raise Invalid(f'the same path name "{known.name}" in {place} has the different levels than')
     if known.file:
-        raise Invalid(
+        raise ConfigError(
             f'the path name "{known.name}" in {place} has the same name as default path, but the different levels,'
             " you need to define default path in http section"
         )
-    raise Invalid(
+    raise ConfigError(
         f'the default path name "{known.name}" has the same name as another default path, but the different levels,'
         " you need to redefine one of them in http section"
     )

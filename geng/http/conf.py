@@ -436,6 +436,8 @@ class CoreLoc(Conf, level=Level.LOCATION):
         for row in cf.rows(block or []):
             if row.block is not None or row.raw is not None:
                 raise cf.error('unexpected "{"')
+            if row.name == "include":  # with one argument it is no row
+                raise Invalid('invalid number of arguments in "include" directive')
             kind = to_bytes(row.name)
             for word in row.args:
                 self._add_type(cf, to_bytes(word).lower(), kind)
@@ -512,12 +514,17 @@ class CoreLoc(Conf, level=Level.LOCATION):
             if word in modes:
                 self.disable_symlinks = modes[word]
             elif word.startswith("from="):
-                if len(word) > 5:
-                    self.disable_symlinks_from = compile_value(cf, word[5:])
+                self.disable_symlinks_from = compile_value(cf, word[5:])
             else:
                 raise Invalid(f'invalid parameter "{word}"')
         if self.disable_symlinks is UNSET:
             raise Invalid('"disable_symlinks" must have "off", "on" or "if_not_owner" parameter')
+        if len(cf.args) == 1:
+            self.disable_symlinks_from = None
+        elif self.disable_symlinks_from is UNSET:
+            raise Invalid(f'duplicate parameters "{cf.args[0]} {cf.args[1]}"')
+        elif not self.disable_symlinks:
+            raise Invalid('"from=" cannot be used with "off" parameter')
 
     # -- the connection
 
@@ -595,7 +602,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
             if word == "msie6":
                 self.gzip_disable.append("msie6")
             elif word == "degradation":
-                raise Invalid('"degradation" is not supported by geng: its module is not there')
+                self.gzip_disable.append(word)
             else:
                 self.gzip_disable.append(compile_regex(cf, word, caseless=True))
 

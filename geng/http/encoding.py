@@ -30,7 +30,7 @@ def gzip_ok(loc: CoreLoc) -> Callable[[Request], bool]:
     proxied = loc.gzip_proxied
     disabled = loc.gzip_disable or ()
     msie6 = "msie6" in disabled
-    patterns = tuple(one.pattern.search for one in disabled if one != "msie6")
+    patterns = tuple(one.pattern.search for one in disabled if one not in ("msie6", "degradation"))
 
     def test(r: Request) -> bool:
         if r.main is not r:

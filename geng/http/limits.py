@@ -5,6 +5,7 @@ nginx: ngx_http_limit_req_module.c, ngx_http_limit_conn_module.c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import bounded, enum
@@ -38,25 +39,18 @@ class Counted:
         return f"<Counted {self.key.text} {self.table!r}>"
 
 
-def declare(cf: Cf, tag: str, key: str, words: list[str], size: int, **more: Any) -> tuple[Zone, Counted]:
-    """Read `zone=name:size` among *words*, which lose it; raises Invalid in nginx's words."""
+def declare(cf: Cf, tag: str, size: int, rate: Callable[[str], int] | None = None) -> tuple[Zone, Counted]:
+    """The zone of `key zone=name:size [rate=rate]`, the rate where *rate* reads one; raises Invalid in nginx's words."""
+    key, *words = cf.args
+    counted = Counted(compile_value(cf, key), size)
     name, zone_size = "", 0
-    for word in list(words):
-        if not word.startswith("zone="):
-            continue
-        words.remove(word)
-        name, colon, text = word[5:].partition(":")
-        try:
-            if not colon:
-                raise BadValue
-            zone_size = parse_size(text)
-        except BadValue:
-            raise Invalid(f'invalid zone size "{word}"') from None
-        if zone_size < LEAST:
-            raise Invalid(f'zone "{word}" is too small')
-    counted = Counted(compile_value(cf, key), size, **more)
-    if words:
-        raise Invalid(f'invalid parameter "{words[0]}"')
+    for word in words:
+        if word.startswith("zone="):
+            name, zone_size = _zone(word)
+        elif word.startswith("rate=") and rate is not None:
+            counted.rate = rate(word)
+        else:
+            raise Invalid(f'invalid parameter "{word}"')
     if not name:
         raise Invalid(f'"{cf.node.name}" must have "zone" parameter')
     zone = cf.cycle.zones.add(name, zone_size, tag)
@@ -65,6 +59,19 @@ def declare(cf: Cf, tag: str, key: str, words: list[str], size: int, **more: Any
     zone.data = counted
     zone.init = _mapped(counted)
     return zone, counted
+
+
+def _zone(word: str) -> tuple[str, int]:
+    name, colon, text = word[5:].partition(":")
+    try:
+        if not colon:
+            raise BadValue
+        size = parse_size(text)
+    except BadValue:
+        raise Invalid(f'invalid zone size "{word}"') from None
+    if size < LEAST:
+        raise Invalid(f'zone "{word}" is too small')
+    return name, size
 
 
 def _mapped(counted: Counted) -> Any:

@@ -246,7 +246,7 @@ def _parameter(cf: Cf, found: ListenParameters, word: str) -> None:
     if word == "quic":
         return
     if name == "accept_filter" and equals:
-        cf.log("emerg", f'accept filters "{word}" are not supported on this platform, ignored')
+        cf.warn(f'accept filters "{word}" are not supported on this platform, ignored', level="emerg")
         return
     if word == "bind":
         pass

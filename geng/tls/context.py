@@ -50,6 +50,7 @@ MODE_ACCEPT_MOVING_WRITE_BUFFER = 0x2
 MODE_RELEASE_BUFFERS = 0x10
 
 # SSL_CTX_ctrl
+CTRL_SET_TMP_DH = 3
 CTRL_MODE = 33
 CTRL_SET_READ_AHEAD = 41
 CTRL_SET_SESS_CACHE_SIZE = 42
@@ -245,12 +246,13 @@ class Context:
         if not bio:
             raise config_error(f'BIO_new_file("{name}") failed')
         try:
-            parameters = ssl.PEM_read_bio_Parameters(bio, None)
+            parameters = ssl.PEM_read_bio_DHparams(bio, None, None, None)
             if not parameters:
-                raise config_error(f'PEM_read_bio_Parameters("{name}") failed')
-            if ssl.SSL_CTX_set0_tmp_dh_pkey(self.pointer, parameters) != 1:
-                ssl.EVP_PKEY_free(parameters)
-                raise config_error(f'SSL_CTX_set0_tmp_dh_pkey("{name}") failed')
+                raise config_error(f'PEM_read_bio_DHparams("{name}") failed')
+            done = self._ctrl(CTRL_SET_TMP_DH, 0, parameters)
+            ssl.DH_free(parameters)
+            if done != 1:
+                raise config_error(f'SSL_CTX_set_tmp_dh("{name}") failed')
         finally:
             ssl.BIO_free(bio)
 

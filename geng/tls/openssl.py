@@ -34,7 +34,6 @@ SSL_CTX_get_cert_store p p                SSL_CTX_set_verify v pip
 SSL_CTX_get_verify_mode i p               SSL_CTX_get_verify_callback p p
 SSL_CTX_set_verify_depth v pi             SSL_CTX_get_verify_depth i p
 SSL_CTX_set_client_CA_list v pp           SSL_CTX_get_client_CA_list p p
-SSL_CTX_set0_tmp_dh_pkey i pp
 SSL_CTX_set_max_early_data i pi           SSL_CTX_set_timeout l pl
 SSL_CTX_get_timeout l p                   SSL_CTX_set_session_id_context i psi
 SSL_CTX_sess_set_new_cb v pp              SSL_CTX_sess_set_get_cb v pp
@@ -89,7 +88,8 @@ BIO_int_ctrl l pili                       BIO_free i p
 
 PEM_read_bio_X509_AUX p pppp              PEM_read_bio_X509 p pppp
 PEM_read_bio_PrivateKey p pppp            PEM_read_bio_X509_CRL p pppp
-PEM_read_bio_Parameters p pp              PEM_write_bio_X509 i pp
+PEM_read_bio_DHparams p pppp              DH_free v p
+PEM_write_bio_X509 i pp
 
 EVP_PKEY_free v p                         EVP_PKEY_up_ref i p
 EVP_sha1 p                                EVP_aes_128_cbc p
@@ -145,6 +145,7 @@ OCSP_REQUEST_new p                        OCSP_REQUEST_free v p
 OCSP_cert_to_id p ppp                     OCSP_CERTID_free v p
 OCSP_request_add0_id p pp                 i2d_OCSP_REQUEST i pp
 d2i_OCSP_RESPONSE p ppl                   OCSP_RESPONSE_free v p
+ASN1_item_d2i_bio p ppp                   OCSP_RESPONSE_it p
 OCSP_response_status i p                  OCSP_response_status_str s l
 OCSP_response_get1_basic p p              OCSP_BASICRESP_free v p
 OCSP_basic_verify i pppL                  OCSP_resp_find_status i ppppppp

@@ -105,8 +105,9 @@ def read_response(name: str) -> bytes:
         ssl.BIO_new_file(name.encode("utf-8", "surrogateescape"), b"rb")  # OpenSSL says what is wrong
         raise config_error(f'BIO_new_file("{name}") failed') from None
     ssl = library()
-    place = ctypes.c_char_p(data)
-    found = ssl.d2i_OCSP_RESPONSE(None, ctypes.byref(place), len(data))
+    bio = ssl.BIO_new_mem_buf(data, len(data))
+    found = ssl.ASN1_item_d2i_bio(ssl.OCSP_RESPONSE_it(), bio, None)  # d2i_OCSP_RESPONSE_bio() is a macro
+    ssl.BIO_free(bio)
     if not found:
         raise config_error(f'd2i_OCSP_RESPONSE_bio("{name}") failed')
     ssl.OCSP_RESPONSE_free(found)

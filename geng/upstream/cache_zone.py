@@ -315,7 +315,7 @@ def _read(given: Parameters, word: str) -> None:
 
 
 def _levels(text: str, word: str) -> tuple[int, ...]:
-    parts = text.split(":")
+    parts = text.split(":") if text else []
     if len(parts) > MAX_LEVELS or any(part not in ("1", "2") for part in parts):
         raise Invalid(f'invalid "levels" "{word}"')
     return tuple(map(int, parts))

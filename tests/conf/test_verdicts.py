@@ -1,30 +1,14 @@
-"""What nginx 1.31.5 says of a configuration, and geng too: tests/golden/verdicts.
-
-A file holds cases, parted by blank lines: some lines of configuration, then with `> ` in front the lines that
-`nginx -t` prints of it, and `ok` where it accepts it. `# inside http` says what stands around the cases that follow.
-"""
+"""What nginx 1.31.5 says of a configuration, and geng too: tests/golden/verdicts."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from geng.errors import ConfigError
 from geng.process.cycle import Cycle, Options
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "verdicts"
-
-#: the tested text begins at line 3
-AROUND = {
-    "main": "events {}\n\n%s\n",
-    "server": "events {}\nhttp { server { listen 127.0.0.1:18080;\n%s\n}}\n",
-    "events": "events {\n\n%s\n}\n",
-    "stream-server": "events {}\nstream { server { listen 127.0.0.1:18081;\n%s\n}}\n",
-}
-INSIDE = "events {}\n%s {\n%%s\n}\n"
+from tests.harness import verdicts
 
 
 class Log:
@@ -36,20 +20,11 @@ class Log:
             self.lines.append(f"[{level}] {message}")
 
 
-def cases() -> list[Any]:
-    found = []
-    for path in sorted(GOLDEN.glob("*.txt")):
-        inside = "main"
-        for block in re.split(r"\n\s*\n", path.read_text().strip("\n")):
-            if block.startswith("#"):
-                named = re.match(r"# inside (\S+)", block)
-                inside = named[1] if named else inside
-                continue
-            lines = block.split("\n")
-            text = "\n".join(line for line in lines if not line.startswith("> "))
-            said = [line[2:] for line in lines if line.startswith("> ")]
-            found.append(pytest.param(inside, text, said, id=f"{path.stem}: {' '.join(text.split())[:90]}"))
-    return found
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verdicts") / "files"
+    verdicts.make_files(folder)
+    return folder
 
 
 def read(folder: Path, text: str, log: Log) -> Cycle:
@@ -59,18 +34,19 @@ def read(folder: Path, text: str, log: Log) -> Cycle:
     return cycle
 
 
-@pytest.mark.parametrize(("inside", "text", "said"), cases())
-def test_geng_says_what_nginx_says(tmp_path: Path, inside: str, text: str, said: list[str]) -> None:
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in verdicts.cases()])
+def test_geng_says_what_nginx_says(tmp_path: Path, files: Path, case: verdicts.Case) -> None:
     log = Log()
-    around = AROUND.get(inside) or INSIDE % inside
+    (tmp_path / "files").symlink_to(files)
     try:
-        read(tmp_path, around % text, log).zones.create()
+        read(tmp_path, case.whole, log).zones.create()
     except ConfigError as error:
-        log.lines.append(f"[{error.level}] {error}")
+        log.lines.append("refused without a word" if error.unsaid else f"[{error.level}] {error}")
     else:
         log.lines.append("ok")
     heard = [line.replace(f"{tmp_path}/", "") for line in dict.fromkeys(log.lines)]
-    assert heard == said
+    if not case.agrees(heard):
+        assert heard == list(case.said)
 
 
 class TestWhatGengCannotRun:

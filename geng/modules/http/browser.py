@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import to_bytes
 from geng.conf.directive import UNSET, Conf, Level, command, value
 from geng.conf.tables import HSL
-from geng.errors import Invalid
+from geng.errors import Invalid, Unsaid
 from geng.hot.http1 import MSIE
 from geng.http.module import CHANGEABLE, Module, Variable
 
@@ -55,7 +55,7 @@ class BrowserConf(Conf, level=Level.LOCATION):
         browser, *rest = cf.args
         if not rest:
             if browser != "unlisted":
-                raise Invalid(f'invalid parameter "{browser}"')  # nginx stops here without a word
+                raise Unsaid(f'invalid parameter "{browser}"')
             self.unlisted = True
             return
         mask = MASKS.get(browser.lower())

@@ -7,6 +7,7 @@ it is the memory that the worker has to itself.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from geng.conf.convert import enum
@@ -78,13 +79,19 @@ def own_memory() -> int:
 measured = Measured()
 
 
+def degraded(loc: CoreLoc) -> Callable[[Request], bool]:
+    """Whether the worker is degraded, by the limit that is set for it."""
+    limit = loc.main.confs[DegradationMain].size
+    return lambda r: bool(limit) and measured.exceeds(r, limit)
+
+
 def link(loc: CoreLoc) -> Handler | None:
     """The check of one location, where it says what to answer."""
     status = loc[DegradationConf].degrade
-    limit = loc.main.confs[DegradationMain].size
-    if not status or not limit:
+    if not status or not loc.main.confs[DegradationMain].size:
         return None
-    return lambda r: status if measured.exceeds(r, limit) else DECLINED
+    test = degraded(loc)
+    return lambda r: status if test(r) else DECLINED
 
 
 module = Module(

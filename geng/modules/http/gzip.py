@@ -14,6 +14,7 @@ from geng.errors import Refused
 from geng.http.encoding import gzip_ok
 from geng.http.module import Module, Variable
 from geng.http.types import HTML, mime_types
+from geng.modules.http import degradation
 from geng.modules.http.compressing import Deflate, compressing, ratio_of
 
 if TYPE_CHECKING:
@@ -84,7 +85,16 @@ def link(loc: CoreLoc) -> Filter | None:
         wbits, memory = sizes(conf, length)
         return start(wbits + 16, memory)
 
-    return compressing(conf, b"gzip", gzip_ok(loc), deflate, zlib.Z_SYNC_FLUSH)
+    return compressing(conf, b"gzip", _accepted(loc), deflate, zlib.Z_SYNC_FLUSH)
+
+
+def _accepted(loc: CoreLoc) -> Callable[[Request], bool]:
+    """gzip_ok(), and `gzip_disable degradation`."""
+    ok = gzip_ok(loc)
+    if "degradation" not in (loc.gzip_disable or ()):
+        return ok
+    degraded = degradation.degraded(loc)
+    return lambda r: ok(r) and not degraded(r)
 
 
 def compressor(level: int) -> Callable[[int, int], Deflate]:

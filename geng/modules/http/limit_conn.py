@@ -31,8 +31,7 @@ class LimitConnMain(Conf, level=Level.MAIN):
     @command("limit_conn_zone", HTTP)
     def add_zone(self, cf: Cf) -> None:
         """`limit_conn_zone key zone=name:size`"""
-        key, *words = cf.args
-        declare(cf, self.tag, key, words, 1)
+        declare(cf, self.tag, 1)
 
 
 class LimitConnConf(Conf, level=Level.LOCATION):

@@ -26,7 +26,7 @@ EXCESS, LAST, COUNT = range(3)  # words of an entry: thousandths of a request, m
 OK, BUSY, AGAIN = range(3)
 SOFTER = {"error": "warn", "warn": "notice", "notice": "info", "info": "debug"}
 
-_RATE = re.compile(r"(\d+)r/([sm])")
+_RATE = re.compile(r"([0-9]+)(?:r/([sm]))?")
 
 
 class LimitReqMain(Conf, level=Level.MAIN):
@@ -35,16 +35,14 @@ class LimitReqMain(Conf, level=Level.MAIN):
     @command("limit_req_zone", HTTP)
     def add_zone(self, cf: Cf) -> None:
         """`limit_req_zone key zone=name:size rate=rate`"""
-        key, *words = cf.args
-        rate = 1000
-        for word in list(words):
-            if word.startswith("rate="):
-                words.remove(word)
-                match = _RATE.fullmatch(word[5:])
-                if match is None or not int(match[1]):
-                    raise Invalid(f'invalid rate "{word}"')
-                rate = int(match[1]) * 1000 // (1 if match[2] == "s" else 60)
-        declare(cf, TAG, key, words, 3, rate=rate)
+        declare(cf, TAG, 3, _rate)
+
+
+def _rate(word: str) -> int:
+    match = _RATE.fullmatch(word[5:])
+    if match is None or not int(match[1]):
+        raise Invalid(f'invalid rate "{word}"')
+    return int(match[1]) * 1000 // (60 if match[2] == "m" else 1)
 
 
 class Limit:
