@@ -49,6 +49,11 @@ def _fold(word: str) -> bytes:
     return to_bytes(word).lower()
 
 
+def _shown(word: str) -> str:
+    """As `%s` shows it: up to a NUL."""
+    return word.partition("\0")[0]
+
+
 def string(word: str) -> str:
     """The word itself.   nginx: ngx_conf_set_str_slot"""
     return word
@@ -64,7 +69,7 @@ def flag(cf: Cf, word: str) -> bool:
     """`on` or `off`.   nginx: ngx_conf_set_flag_slot"""
     folded = _fold(word)
     if folded not in (b"on", b"off"):
-        raise Invalid(f'invalid value "{word}" in "{cf.node.name}" directive, it must be "on" or "off"')
+        raise Invalid(f'invalid value "{_shown(word)}" in "{cf.node.name}" directive, it must be "on" or "off"')
     return folded == b"on"
 
 
@@ -115,7 +120,7 @@ def enum(choices: Mapping[str, T]) -> Callable[[str], T]:
         try:
             return table[_fold(word)]
         except KeyError:
-            raise Invalid(f'invalid value "{word}"') from None
+            raise Invalid(f'invalid value "{_shown(word)}"') from None
 
     convert.choices = choices  # type: ignore[attr-defined]  # for who describes the directive
     return convert
@@ -157,9 +162,9 @@ class bitmask:  # noqa: N801 - stands among functions
         for word in words:
             mask = self.masks.get(_fold(word))
             if mask is None:
-                raise Invalid(f'invalid value "{word}"')
+                raise Invalid(f'invalid value "{_shown(word)}"')
             if bits & mask:
-                cf.warn(f'duplicate value "{word}"')
+                cf.warn(f'duplicate value "{_shown(word)}"')
             else:
                 bits |= mask
         return bits

@@ -69,6 +69,7 @@ class Sources:
 
     def full_name(self, name: str, conf_prefix: bool = False) -> str:
         """*name* as it is when absolute, else in the prefix, or in the configuration's folder."""
+        name = name.partition("\0")[0]  # where C ends it
         if name.startswith("/"):
             return name
         return (self.conf_prefix if conf_prefix else self.prefix) + name

@@ -16,7 +16,7 @@ _SAME = re.compile(
         | [|^$.]
         | \( (?: \?: | \?<(?![=!])[A-Za-z_]\w*> | \?P<[A-Za-z_]\w*> )? (?!\?|\*)
         | \) | [*+?] \?? (?![+*?{])
-        | \{ \d+ (?:,\d*)? \} \?? (?![+*?{])
+        | \{ \d{1,4} (?:,\d{0,4})? \} \?? (?![+*?{])
         | \[ \^? \]? (?: [^\\\[\]&~|\-\x80-\xff] | - | \\ [dwsDWS] | \\ [^A-Za-z0-9\x80-\xff] )* \]
     )*""",
     re.X,
@@ -84,7 +84,6 @@ _BEFORE = frozenset(
         "unrecognized character after (? or (?-",
         "subpattern name must start with a non-digit",
         "range out of order in character class",
-        "number too big in {} quantifier",
         "non-octal character in \\o{} (closing brace missing?)",
     }
 )

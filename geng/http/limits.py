@@ -12,7 +12,7 @@ from geng.conf.convert import bounded, enum
 from geng.core.table import SharedTable
 from geng.core.values import BadValue, parse_size
 from geng.core.zone import PAGE, Zone
-from geng.errors import Invalid
+from geng.errors import ConfigError, Invalid
 from geng.http.script import Value, compile_value
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def declare(cf: Cf, tag: str, size: int, rate: Callable[[str], int] | None = Non
     if isinstance(zone.data, Counted):
         raise Invalid(f'{cf.node.name} "{name}" is already bound to key "{zone.data.key.text}"')
     zone.data = counted
-    zone.init = _mapped(counted)
+    zone.init = _mapped(counted, "limit_req" if rate is not None else cf.node.name)
     return zone, counted
 
 
@@ -74,8 +74,13 @@ def _zone(word: str) -> tuple[str, int]:
     return name, size
 
 
-def _mapped(counted: Counted) -> Any:
+def _mapped(counted: Counted, directive: str) -> Any:
     def init(zone: Zone, before: Zone | None) -> None:
+        if before is not None and before.data.key.text != counted.key.text:
+            raise ConfigError(
+                f'{directive} "{zone.name}" uses the "{counted.key.text}" key while previously it used the '
+                f'"{before.data.key.text}" key'
+            )
         zone.data = counted  # of this configuration, whatever the memory held before
         counted.table = SharedTable(zone, counted.words)
 

@@ -230,7 +230,7 @@ def split(text: str, variables: Variables) -> list[Any]:
             j += 1
         if braced:
             if j == n or text[j] != "}":
-                raise Invalid(f'the closing bracket in "{text[i:]}" variable is missing')
+                raise Invalid(f'the closing bracket in "{text[i:j]}" variable is missing')
         name = text[i:j]
         if not name:
             raise Invalid("invalid variable name")

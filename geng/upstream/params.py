@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import to_bytes, with_cf
+from geng.conf.convert import to_bytes
 from geng.errors import Invalid
 from geng.upstream import caching
 
@@ -46,12 +46,29 @@ class Param:
         return get
 
 
-@with_cf
-def param(cf: Cf, name: str, text: str, *words: str) -> Param:
+Given = tuple[str, str, bool]
+"""As in the configuration: name, text, if not empty."""
+
+
+def param(name: str, text: str, *words: str) -> Given:
     """`name value [if_not_empty]`   nginx: ngx_http_upstream_param_set_slot"""
     if words and words[0] != "if_not_empty":
         raise Invalid(f'invalid parameter "{words[0]}"')
-    return Param(to_bytes(name), cf.scope.value(cf, text), bool(words))
+    return name, text, bool(words)
+
+
+def compiled(cf: Cf, given: Sequence[Given]) -> Sequence[Param]:
+    """The values compiled: as late as nginx does it, and once for all that inherit them.
+
+    nginx: ngx_http_fastcgi_init_params
+    """
+    known: dict[int, Any] = cf.scope.header_lines
+    found = known.get(id(given))
+    if found is None:
+        made = [Param(to_bytes(name), cf.scope.value(cf, text), if_not_empty) for name, text, if_not_empty in given]
+        found = known[id(given)] = (given, made)
+    params: Sequence[Param] = found[1]
+    return params
 
 
 def _nothing(r: Request) -> bytes:

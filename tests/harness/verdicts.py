@@ -10,9 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "verdicts"
 
@@ -39,11 +44,20 @@ class Case:
         return f"{self.file}: {' '.join(self.text.split())[:90]}"
 
     @property
+    def directives(self) -> str:
+        """What stands behind `-g`."""
+        return self.text if self.inside == "-g" else ""
+
+    @property
     def whole(self) -> str:
+        if self.directives:
+            return "events {}\n"
         return (AROUND.get(self.inside) or INSIDE % self.inside) % self.text
 
     def agrees(self, heard: list[str]) -> bool:
-        return len(heard) == len(self.said) and all(pattern(said).fullmatch(line) for said, line in zip(self.said, heard))
+        return len(heard) == len(self.said) and all(
+            pattern(said).fullmatch(line) for said, line in zip(self.said, heard, strict=True)
+        )
 
 
 def pattern(said: str) -> re.Pattern[str]:
@@ -72,10 +86,33 @@ CONTENTS = {
     "fragment.conf": "server_name a;\n",
     "unfinished.conf": "server_name a",
     "unclosed.conf": "server { listen 127.0.0.1:18080;\n",
-    "latin1.conf": "server_name a\xe9;\n",
-    "broken.xsl": "<xsl:stylesheet",
-    "broken.dtd": "<!ELEMENT",
+    "long.conf": "root " + "x" * 5000 + ";\n",
+    "quote.conf": "root 'x" + " y" * 5000,
+    "many.conf": "".join(f"sub_filter a{i} b;\n" for i in range(256)),
 }
+
+
+RESPONDERS = {"ftp.pem": "ftp://a", "nowhere.pem": "http://no.such.host.invalid"}
+BROKEN = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def _with_responder(authority: trustme.CA, issued: trustme.LeafCert, responder: str) -> bytes:
+    """*issued*, with the address of an OCSP responder."""
+    key = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    given = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
+    access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(given.subject)
+        .issuer_name(given.issuer)
+        .public_key(given.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1))
+        .not_valid_after(datetime(2120, 1, 1))
+        .add_extension(x509.AuthorityInformationAccess([access]), False)
+        .sign(key, SHA256())  # type: ignore[arg-type]
+    )
+    return made.public_bytes(Encoding.PEM)
 
 
 def make_files(folder: Path) -> None:
@@ -84,7 +121,11 @@ def make_files(folder: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     issued = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
-    issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    certificate = issued.cert_chain_pems[0].bytes()
+    (folder / "cert.pem").write_bytes(certificate)
+    (folder / "chain.pem").write_bytes(certificate + BROKEN)
+    for name, responder in RESPONDERS.items():
+        (folder / name).write_bytes(_with_responder(authority, issued, responder))
     issued.private_key_pem.write_to_path(str(folder / "key.pem"))
     authority.issue_cert("other", key_type=trustme.KeyType.ECDSA).private_key_pem.write_to_path(str(folder / "other.key"))
     for name, content in CONTENTS.items():

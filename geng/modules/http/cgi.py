@@ -22,7 +22,7 @@ from geng.upstream.cache_conf import CachePaths
 from geng.upstream.cgi import CgiAdapter
 from geng.upstream.conf import HSL, UpstreamConf
 from geng.upstream.engine import handler
-from geng.upstream.params import Pair, Param, Params
+from geng.upstream.params import Given, Pair, Param, Params
 
 if TYPE_CHECKING:
     from geng.http.module import Handler
@@ -83,7 +83,8 @@ class CgiConf(UpstreamConf):
     link: Any  # (loc) -> the location's content handler
 
     target: Target | None
-    param: Sequence[Param]
+    param: Sequence[Given]
+    params: Sequence[Param]
     defaults: Sequence[Param]
 
     def __init_subclass__(cls, prefix: str = "", **kwargs: Any) -> None:
@@ -117,15 +118,16 @@ class CgiConf(UpstreamConf):
             cf.warn(f'no "{self.prefix}_cache_key" for "{self.prefix}_cache"')
         self.all_upstreams = upstreams(cf)
         self.all_caches = cf.confs[self.caches_class].caches
+        self.params = params.compiled(cf, self.param)
         self.defaults = params.defaults(cf)
 
     def make_params(self) -> tuple[Params, Params]:
         """Once linked: the parameters of a request, and of one whose response shall be cached."""
         pair, headers = type(self).pair, self.pass_request_headers
-        plain = Params(pair, self.param, self.defaults, headers)
+        plain = Params(pair, self.params, self.defaults, headers)
         if not self.cache:
             return plain, plain
-        return plain, Params(pair, self.param, [*self.defaults, *params.CACHE_DEFAULTS], headers)
+        return plain, Params(pair, self.params, [*self.defaults, *params.CACHE_DEFAULTS], headers)
 
 
 def serve(adapter: CgiAdapter, conf: CgiConf, target: Target) -> Handler:
