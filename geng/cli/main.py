@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -134,6 +135,8 @@ def run(options: Options) -> int:
     log = first_log(options.log_path(), INFO if options.test else NOTICE)
     if options.signal and not options.test:
         return send_signal(options, log)
+    if options.test:
+        gc.disable()  # nothing lives long enough: a fifth of the time that a large file takes
     try:
         cycle = cycles.make(options, log)
     except ConfigError as error:

@@ -19,6 +19,9 @@ _ESCAPES = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 _PLAIN = r"(?:[!%-&(-:<-Z^-z|~=\[\]]|\$(?!\{))"
 _RUN = re.compile(rf"[ \t\r\n]*({_PLAIN}+(?:[ \t\r\n]+{_PLAIN}+)*)(?=[ \t\r\n;{{])[ \t\r\n]*")
 
+# A directive of such words. Lark gets all that follow one another as one token: another 0.6 s less.
+_ROW = re.compile(rf"[ \t\r\n]*({_PLAIN}+(?:[ \t\r\n]+{_PLAIN}+)*)[ \t\r\n]*;")
+
 REST_OF_QUOTED = {quote: re.compile(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*{quote}", re.S) for quote in "\"'"}
 
 LengthCheck = Callable[[str, int, int, int, int], None]
@@ -43,7 +46,7 @@ class Token:
 
     # what Lark asks of a token when it reports one
     value = ""
-    column = end_line = end_column = end_pos = None
+    column = end_column = end_pos = None
 
     def __init__(self, type_: str, start: int, line: int, words: list[str], quoted: bool = False) -> None:
         self.type = type_
@@ -58,6 +61,22 @@ class Token:
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.words} line {self.line}>" if self.words else f"<{self.type} line {self.line}>"
+
+
+PlainRow = tuple[list[str], int, int, int]
+"""Words, offset and line of the first, line of the `;`."""
+
+
+class Rows(Token):
+    """Directives of plain words that follow one another; they end before the offset *end*, in the line *end_line*."""
+
+    __slots__ = ("end", "end_line", "rows")
+
+    def __init__(self, rows: list[PlainRow], end: int, end_line: int) -> None:
+        super().__init__("ROWS", rows[0][1], rows[0][2], [])
+        self.rows = rows
+        self.end = end
+        self.end_line = end_line
 
 
 def decode(text: str) -> str:
@@ -92,6 +111,11 @@ class Lexer:
         lua = False  # the next block is Lua
         run_at, token_at, count = _RUN.match, self.token.match, text.count
         while pos < size:
+            if name and (rows := self._rows(text, pos, line, limit)):
+                yield rows
+                pos, line = rows.end, rows.end_line
+                if pos == size:
+                    return
             run = run_at(text, pos)
             if run is not None:
                 start, end = run.span(1)
@@ -143,6 +167,22 @@ class Lexer:
                     raise too_long(text, start, line)
             else:
                 line += count("\n", start, pos)
+
+    @staticmethod
+    def _rows(text: str, pos: int, line: int, limit: int) -> Rows | None:
+        """The plain directives that begin at *pos*, as one token."""
+        rows: list[PlainRow] = []
+        row_at, count = _ROW.match, text.count
+        while (row := row_at(text, pos)) is not None:
+            start, end = row.span(1)
+            words = row[1].split()
+            if end - start >= limit - 1 or words[0].endswith("_lua_block"):
+                break
+            start_line = line + count("\n", pos, start)
+            pos = row.end()
+            line = start_line + count("\n", start, pos)
+            rows.append((words, start, start_line, line))
+        return Rows(rows, pos, line) if rows else None
 
     def _lua_tokens(self, text: str, start: int, line: int) -> Iterator[Token]:
         """The braces of the Lua that begins at *start*, as far as the one that ends it."""

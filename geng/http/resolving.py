@@ -48,6 +48,8 @@ class ResolverSettings:
             raise Invalid("no name servers defined")
         if not (made.ipv4 or made.ipv6):
             raise Invalid('"ipv4" and "ipv6" cannot both be "off"')
+        if not cf.cycle.options.test:
+            import geng.net.resolver  # noqa: F401 - once, before the fork
         return made
 
     def _parameter(self, word: str, name: str, text: str) -> None:
