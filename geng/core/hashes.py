@@ -24,7 +24,8 @@ def aligned(bucket_size: int) -> int:
 
 def key_hash(key: bytes) -> int:
     """nginx: ngx_hash_key"""
-    return sum(map(mul, key, _powers(len(key)))) & _WRAP  # four times as fast as a step for each octet
+    made: int = sum(map(mul, key, _powers(len(key))))  # four times as fast as a step for each octet
+    return made & _WRAP
 
 
 @cache

@@ -20,6 +20,7 @@ from geng.modules.http.compressing import Deflate, compressing, ratio_of
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
     from geng.http.module import Filter
+    from geng.http.request import Request
 
 
 def optional(name: str) -> Any:
