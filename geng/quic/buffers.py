@@ -29,6 +29,11 @@ class Arrived:
         """Where the bytes in order end."""
         return self.offset + self.size
 
+    @property
+    def gaps(self) -> int:
+        """How many pieces came too early."""
+        return len(self._starts)
+
     def put(self, offset: int, data: bytes) -> None:
         """*data* at *offset* of the stream; what came before is kept as it was."""
         end = self.offset + self.size

@@ -28,6 +28,7 @@ from geng.tls.errors import TlsBroken
 
 CLOSE_INTERVAL = 1000  # ms between two CONNECTION_CLOSE
 FLOOD = 1048576
+LEAST_FRAMES = 100
 
 MISSING_EXTENSION, NO_APPLICATION_PROTOCOL = 109, 120  # TLS alerts
 
@@ -44,13 +45,14 @@ class QuicConnection(Connection):
     """
 
     __slots__ = (
-        "client_bidi", "client_ids", "client_params", "client_uni", "close_timer", "closing", "conf", "draining", "error",
-        "error_app", "error_frame", "error_level", "error_reason", "key_phase", "keys", "last_close", "local", "log",
-        "max_client_bidi", "max_client_uni", "next_path", "next_server_id", "open", "params", "params_done", "path",
-        "path_timer", "paths", "push", "push_posted", "received", "recovery", "recv_last", "recv_max_data", "recv_offset",
-        "recv_window", "retired_before", "send_max_data", "send_offset", "send_timer_set", "sent_in_streams", "server_bidi",
-        "server_ids", "server_max_bidi", "server_max_uni", "server_uni", "shutdown_code", "shutdown_reason",
-        "shutting_down", "streams", "uninitialized", "via", "work_posted",
+        "client_bidi", "client_ids", "client_params", "client_uni", "close_timer", "closing", "conf", "draining",
+        "error", "error_app", "error_frame", "error_level", "error_reason", "key_phase", "keys", "last_close",
+        "local", "log", "max_client_bidi", "max_client_uni", "most_frames", "next_path", "next_server_id", "open",
+        "params", "params_done", "path", "path_timer", "paths", "push", "push_posted", "received", "recovery",
+        "recv_last", "recv_max_data", "recv_offset", "recv_window", "retired_before", "send_max_data", "send_offset",
+        "send_timer_set", "sent_in_streams", "server_bidi", "server_ids", "server_max_bidi", "server_max_uni",
+        "server_uni", "shutdown_code", "shutdown_reason", "shutting_down", "streams", "uninitialized", "via",
+        "work_posted",
     )  # fmt: skip
 
     conf: QuicConf
@@ -106,6 +108,8 @@ class QuicConnection(Connection):
         self.max_client_bidi, self.max_client_uni = own.initial_max_streams_bidi, own.initial_max_streams_uni
         self.client_bidi = self.client_uni = self.server_bidi = self.server_uni = 0
         self.server_max_bidi = self.server_max_uni = 0
+        streams_most = conf.max_concurrent_streams_bidi + conf.max_concurrent_streams_uni
+        self.most_frames = max(LEAST_FRAMES, streams_most * conf.stream_buffer_size // 2000)
         self.streams = {}
         self.uninitialized: list[QuicStream] = []
         self.client_ids: list[ClientId] = []
@@ -297,8 +301,18 @@ class QuicConnection(Connection):
     def queue_frame(self, frame: Any) -> None:
         """Send *frame* in one of the next packets."""
         if not self.closing:
-            self.recovery.spaces[frame.level].frames.append(frame)
+            space = self.recovery.spaces[frame.level]
+            space.frames.append(frame)
+            if len(space.frames) + len(space.sent) > self.most_frames:
+                self._flooded()
             self.post_push()
+
+    def _flooded(self) -> None:
+        """The client makes us say much, and acknowledges little."""
+        if not self.error:
+            self.log.info("quic flood detected", ctx=self)
+            self.error, self.error_app = frames.INTERNAL_ERROR, False
+            self.hub.call_soon(self.close_with, AT_ONCE)
 
     def fresh(self, frame: Any) -> Any:
         """*frame*, new in the place of an old one: to APPLICATION, as all are that change."""

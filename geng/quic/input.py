@@ -14,6 +14,7 @@ from geng.quic.errors import Silent, TransportError
 from geng.quic.frames import APPLICATION, EARLY, HANDSHAKE, INITIAL, RESET_TOKEN
 from geng.quic.packet import LONG, Packet
 from geng.quic.protection import LEVEL_NAMES, Keys
+from geng.quic.stream import MOST_GAPS
 
 if TYPE_CHECKING:
     from geng.quic.connection import QuicConnection
@@ -322,5 +323,7 @@ def _crypto(c: QuicConnection, packet: Packet, frame: frames.Crypto) -> None:
                 c.recovery.resend(handshake)
         return
     crypto.put(frame.offset, frame.data)
+    if crypto.gaps > MOST_GAPS:
+        raise TransportError(frames.CRYPTO_BUFFER_EXCEEDED)
     if crypto.size:
         c.hear(packet.level, crypto.take(crypto.size))

@@ -30,6 +30,7 @@ SERVER_INITIATED = 1
 UNIDIRECTIONAL = 2
 FILE_PIECE = 65536
 MAX_STREAM_SIZE = (1 << 62) - 1
+MOST_GAPS = 1000  # in what has come: a client that leaves so many means no good
 
 
 class Send(IntEnum):
@@ -341,6 +342,8 @@ class QuicStream(Connection):
             self.recv_final = last
             self.recv_state = Recv.SIZE_KNOWN
         self.arrived.put(frame.offset, frame.data)
+        if self.arrived.gaps > MOST_GAPS:
+            return frames.INTERNAL_ERROR
         if self.recv_state is Recv.SIZE_KNOWN and self.arrived.received == self.recv_final:
             self.recv_state = Recv.DATA_RECVD
         if self.closed:

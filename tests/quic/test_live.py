@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ from aioquic.asyncio import QuicConnectionProtocol, connect
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicErrorCode
-from aioquic.tls import CipherSuite
+from aioquic.tls import CipherSuite, Epoch
 
+from geng.quic import frames
 from geng.quic import packet as packets
 from geng.quic.frames import ConnectionClose, parse
 from geng.quic.protection import Keys
@@ -344,5 +346,83 @@ def test_an_idle_connection_is_forgotten(echo: Callable[..., Echo]) -> None:
             c._transport.abort()  # no word more from here
             while "quic client timed out" not in server.log.read_text():
                 await asyncio.sleep(0.05)
+
+    run(work())
+
+
+def _anything(random: Random) -> bytes:
+    """A frame of any kind with any fields, now and then a broken one."""
+
+    def number() -> int:
+        return random.choice((0, 1, 2, 4, 8, 100, 1 << 14, 1 << 30, (1 << 62) - 1, random.getrandbits(62)))
+
+    def text() -> bytes:
+        return random.randbytes(random.choice((0, 1, 8, 16, 20, 50)))
+
+    made: list[Callable[[], frames.Frame]] = [
+        frames.Ping,
+        lambda: frames.ResetStream(number(), number(), number()),
+        lambda: frames.StopSending(number(), number()),
+        lambda: frames.Crypto(number(), text()),
+        lambda: frames.StreamFrame(number(), number(), text(), random.random() < 0.3),
+        lambda: frames.MaxData(number()),
+        lambda: frames.MaxStreamData(number(), number()),
+        lambda: frames.MaxStreamsBidi(number()),
+        lambda: frames.DataBlocked(number()),
+        lambda: frames.StreamDataBlocked(number(), number()),
+        lambda: frames.NewConnectionId(number(), number(), text(), random.randbytes(16)),
+        lambda: frames.RetireConnectionId(number()),
+        lambda: frames.PathChallenge(random.randbytes(8)),
+        lambda: frames.PathResponse(random.randbytes(8)),
+        lambda: frames.NewToken(text()),
+        lambda: frames.Ack([(0, random.choice((0, 3, 1000)))], number()),
+        lambda: frames.HandshakeDone(),
+    ]
+    data = random.choice(made)().encode()
+    return random.randbytes(20) if random.random() < 0.03 else data
+
+
+def test_well_protected_nonsense(echo: Callable[..., Echo]) -> None:
+    """Whatever frames a client thinks of: its connection may end, the server does not."""
+    server = echo()
+    random = Random(42)
+
+    async def work() -> None:
+        for _ in range(60):
+            async with client(server) as c:
+                await talk(c, b"first")
+                quic = c._quic
+                pair = quic._cryptos[Epoch.ONE_RTT]
+                for _ in range(10):
+                    payload = b"".join(_anything(random) for _ in range(random.choice((1, 1, 1, 2, 5))))
+                    number, quic._packet_number = quic._packet_number, quic._packet_number + 1
+                    head = bytes((0x41,)) + quic._peer_cid.cid + number.to_bytes(2, "big")
+                    payload += bytes(4)  # or the header could not be protected
+                    c._transport.sendto(pair.encrypt_packet(head, payload, number), quic._network_paths[0].addr)
+                await asyncio.sleep(0)
+                c._transport.abort()
+        async with client(server) as c:
+            await talk(c, b"still here")
+
+    run(work())
+
+
+def test_nonsense_before_the_handshake(echo: Callable[..., Echo]) -> None:
+    server = echo()
+    random = Random(7)
+
+    async def work() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for i in range(300):
+                dcid = random.randbytes(random.choice((8, 8, 20)))
+                keys = Keys()
+                keys.set_initial(dcid, server=False)
+                secret = keys.write[0]
+                assert secret is not None
+                payload = b"".join(_anything(random) for _ in range(3))
+                payload += bytes(1200 - len(payload)) if len(payload) < 1200 else b""
+                sock.sendto(packets.build(0, secret, dcid, b"mine", i, 4, payload, False), ("127.0.0.1", server.port))
+        async with client(server) as c:
+            await talk(c, b"still here")
 
     run(work())

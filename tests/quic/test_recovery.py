@@ -31,6 +31,15 @@ def test_pieces_in_any_order(pieces: list[tuple[int, int]], step: int) -> None:
     assert arrived.size == 0
 
 
+def test_gaps_are_counted() -> None:
+    arrived = Arrived()
+    for offset in range(2, 20, 2):
+        arrived.put(offset, b"x")
+    assert (arrived.gaps, arrived.size, arrived.received) == (9, 0, 9)
+    arrived.put(0, b"x" * 20)
+    assert (arrived.gaps, arrived.take(50)) == (0, b"x" * 20)
+
+
 def test_what_waits_is_taken_in_pieces() -> None:
     outgoing = Outgoing()
     for part in (b"abc", bytearray(b"def"), memoryview(b"ghi")):
