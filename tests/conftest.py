@@ -18,10 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.harness import peers
 from tests.harness.backend import Backend, Conversation, Handler
 from tests.harness.server import Server, geng_command
+
+# how long an example takes says how busy the machine is, not whether the property holds
+settings.register_profile("geng", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("geng")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -178,6 +178,10 @@ class Conf:
     level: ClassVar[Level]
     foreign: ClassVar[bool] = False
     fields: ClassVar[dict[str, tuple[Any, Merge]]]
+    _unset: ClassVar[dict[str, Any]]  # what a fresh one holds
+    _inherited: ClassVar[tuple[str, ...]]  # fields with the rule that nearly all have
+    _ruled: ClassVar[tuple[tuple[str, Merge], ...]]  # fields with another one
+    _defaults: ClassVar[tuple[tuple[str, Any], ...]]
     commands: ClassVar[dict[str, Command]]
     __slots__ = ("__dict__", "given", "nameless")
 
@@ -202,24 +206,31 @@ class Conf:
             else:
                 continue
             delattr(cls, attr)  # attribute reads then cost 8 ns, not 19
+        cls._unset = dict.fromkeys(cls.fields, UNSET)
+        cls._inherited = tuple(attr for attr, (_, rule) in cls.fields.items() if rule is inherit)
+        cls._ruled = tuple((attr, rule) for attr, (_, rule) in cls.fields.items() if rule is not inherit)
+        cls._defaults = tuple((attr, default) for attr, (default, _) in cls.fields.items() if default is not UNSET)
 
     def __init__(self) -> None:
         self.given: set[str] = set()
         self.nameless = False
-        for attr in self.fields:
-            setattr(self, attr, UNSET)
+        self.__dict__.update(self._unset)
 
     def merge(self, cf: Cf, parent: Any) -> None:
         """Take from *parent* what is unset here, by each field's rule."""
-        merged = {attr: rule(attr, self, parent) for attr, (_, rule) in self.fields.items()}
-        for attr, merged_value in merged.items():
-            setattr(self, attr, merged_value)
+        merged = [(attr, rule(attr, self, parent)) for attr, rule in self._ruled] if self._ruled else ()
+        mine, theirs = self.__dict__, parent.__dict__
+        for attr in self._inherited:
+            if mine[attr] is UNSET:
+                mine[attr] = theirs[attr]
+        mine.update(merged)
 
     def resolve(self, cf: Cf) -> None:
         """Apply defaults; a callable default that is marked by `computed` gets the conf."""
-        for attr, (default, _) in self.fields.items():
-            if getattr(self, attr) is UNSET and default is not UNSET:
-                setattr(self, attr, default.make(self) if isinstance(default, computed) else default)
+        mine = self.__dict__
+        for attr, default in self._defaults:
+            if mine[attr] is UNSET:
+                mine[attr] = default.make(self) if isinstance(default, computed) else default
         self.check(cf)
 
     def check(self, cf: Cf) -> None:

@@ -143,9 +143,10 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
     for cls in scope.classes:
         if cls.level is Level.MAIN:
             confs.main[cls].resolve(cf)
+    servers = [(srv, Confs(confs.main, srv.confs, srv.default.confs)) for srv in main.servers]
     for cls in scope.classes:
         if cls.level is not Level.MAIN:
-            _merge(cf, cls, main.servers, confs)
+            _merge(cf, cls, servers, confs)
     if main.servers and scope.mime_types:
         hashes.Hash("test_types_hash", 2048, 64).build(scope.mime_types)
     for srv in main.servers:
@@ -162,24 +163,28 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
         _server_names(cf, address)
         for srv in address.servers:
             srv.behind_tls |= address.ssl
+    links = phases.Links(scope.modules)
     for srv in main.servers:
-        phases.link_server(srv, scope.modules)
+        phases.link_server(srv, links)
     return Http(scope, main, [*main.ports.listenings(accepted), *main.quic.listenings(*main.quic_handlers)])
 
 
-def _merge(cf: Cf, cls: type[Conf], servers: list[CoreSrv], confs: Confs) -> None:
+def _merge(cf: Cf, cls: type[Conf], servers: list[tuple[CoreSrv, Confs]], confs: Confs) -> None:
     """Fill the confs of one class in all servers and locations: first what is inherited, then defaults."""
     if cls.level is Level.SERVER:
-        for srv in servers:
-            cf.confs = Confs(confs.main, srv.confs, srv.default.confs)
+        for srv, inside in servers:
+            cf.confs = inside
             srv.confs[cls].merge(cf, confs.srv[cls])
             srv.confs[cls].resolve(cf)
         return
-    for srv in servers:
-        cf.confs = Confs(confs.main, srv.confs, srv.default.confs)
-        srv.default.confs[cls].merge(cf, confs.loc[cls])
+    for srv, inside in servers:
+        cf.confs = inside
+        default = srv.default.confs[cls]
+        default.merge(cf, confs.loc[cls])
         _merge_inside(cf, cls, srv.default)
-        for loc in [srv.default, *_all_inside(srv.default)]:
+        cf.confs = inside
+        default.resolve(cf)
+        for loc in _all_inside(srv.default):
             cf.confs = Confs(confs.main, srv.confs, loc.confs)
             loc.confs[cls].resolve(cf)
 

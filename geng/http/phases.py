@@ -35,14 +35,29 @@ Step = Callable[["Request"], int]
 # ---- linking
 
 
-def link_server(srv: CoreSrv, modules: Sequence[Module]) -> None:
-    """Fill what a server and its locations do in each phase. Handlers registered last run first, as in nginx."""
-    srv.post_read = _linked(srv.default, modules, Phase.POST_READ)
+class Links:
+    """What *modules* offer locations: links by phase, and filters. Those registered last come first, as in nginx."""
+
+    __slots__ = ("filters", "phases")
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self.phases = {
+            phase: tuple(module.handlers[phase] for module in reversed(modules) if phase in module.handlers)
+            for phase in Phase
+        }
+        self.filters = [
+            (module.header_filter, module.below_postpone) for module in reversed(modules) if module.header_filter is not None
+        ]
+
+
+def link_server(srv: CoreSrv, links: Links) -> None:
+    """Fill what a server and its locations do in each phase."""
+    srv.post_read = _linked(srv.default, links, Phase.POST_READ)
     if srv.behind_tls:
         srv.post_read = (tls.check, *srv.post_read)
-    srv.rewrite = _linked(srv.default, modules, Phase.SERVER_REWRITE)
+    srv.rewrite = _linked(srv.default, links, Phase.SERVER_REWRITE)
     for loc in _locations(srv.default):
-        _link_location(loc, modules)
+        _link_location(loc, links)
 
 
 def _locations(parent: CoreLoc) -> Iterator[CoreLoc]:
@@ -51,33 +66,32 @@ def _locations(parent: CoreLoc) -> Iterator[CoreLoc]:
         yield from _locations(loc)
 
 
-def _linked(loc: CoreLoc, modules: Sequence[Module], phase: Phase) -> tuple[Handler, ...]:
-    links = (module.handlers.get(phase) for module in reversed(modules))
-    handlers = (link(loc) for link in links if link is not None)
-    return tuple(handler for handler in handlers if handler is not None)
+def _linked(loc: CoreLoc, links: Links, phase: Phase) -> tuple[Handler, ...]:
+    handlers = [link(loc) for link in links.phases[phase]]
+    return tuple([handler for handler in handlers if handler is not None])
 
 
-def _link_location(loc: CoreLoc, modules: Sequence[Module]) -> None:
-    loc.rewrite = _linked(loc, modules, Phase.REWRITE)
+def _link_location(loc: CoreLoc, links: Links) -> None:
+    loc.rewrite = _linked(loc, links, Phase.REWRITE)
     steps = [
-        _generic(_linked(loc, modules, Phase.PREACCESS)),
-        _access(loc, _linked(loc, modules, Phase.ACCESS)),
-        _generic(_linked(loc, modules, Phase.PRECONTENT)),
+        _generic(_linked(loc, links, Phase.PREACCESS)),
+        _access(loc, _linked(loc, links, Phase.ACCESS)),
+        _generic(_linked(loc, links, Phase.PRECONTENT)),
     ]
     loc.steps = tuple(step for step in steps if step is not None)
-    loc.handlers = _linked(loc, modules, Phase.CONTENT)
+    loc.handlers = _linked(loc, links, Phase.CONTENT)
     loc.content_handler = loc.content(loc) if loc.content is not None else None
     if loc.nameless and loc.content_handler is None:
         loc.handlers = (_left_behind, *loc.handlers)
-    loc.log_handlers = _linked(loc, modules, Phase.LOG)
+    loc.log_handlers = _linked(loc, links, Phase.LOG)
     tail = b"<hr><center>%s</center>\r\n</body>\r\n</html>\r\n"
     loc.page_tail = tail % loc.product
     upper: list[Filter] = []
     lower: list[Filter] = []
-    for module in reversed(modules):
-        linked = module.header_filter(loc) if module.header_filter is not None else None
+    for link, below in links.filters:
+        linked = link(loc)
         if linked is not None:
-            (lower if module.below_postpone else upper).append(linked)
+            (lower if below else upper).append(linked)
     loc.send_head = chain(upper, below_postpone(chain(lower, output)) if upper or lower else output)
     loc.send_subhead = chain(upper, subrequest_sink)
     loc.hot = Linked(loc)

@@ -6,6 +6,8 @@ nginx: ngx_http_script.c, ngx_http_variables.c (indexed variables), ngx_http_reg
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import to_bytes
@@ -142,6 +144,12 @@ def _not_found(r: Request) -> bytes | None:
     return None
 
 
+@cache
+def _joining(terms: str) -> CodeType:
+    """`lambda r: b"".join(…)`, compiled: most values have one of a few shapes."""
+    return compile(f"lambda r: b''.join(({terms},))", "<value>", "eval")
+
+
 class Value:
     """A compiled text: `value(r) -> bytes`; `literal` holds the bytes where no variable occurs, else None.
 
@@ -187,7 +195,7 @@ class Value:
             else:
                 names[f"p{i}"] = _part(part)
                 terms.append(f"p{i}(r) or b''")
-        self.fn = eval(f"lambda r: b''.join(({', '.join(terms)},))", names)  # noqa: S307 - our own text
+        self.fn = eval(_joining(", ".join(terms)), names)  # noqa: S307 - our own text
 
 
 def _part(part: Any) -> Getter:

@@ -6,12 +6,14 @@ nginx: ngx_cycle.c (ngx_init_cycle)
 from __future__ import annotations
 
 import contextlib
+import gc
 import glob
 import os
 import re
 import resource
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +87,19 @@ class Options:
         return "" if self.error_log in ("", "stderr") else self.full(self.error_log)
 
 
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """The garbage collector rests meanwhile, and leaves alone what was made."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was:
+            gc.enable()
+
+
 class Cycle:
     """A configuration and what belongs to it. *http*, *stream*: the linked blocks, or None."""
 
@@ -121,6 +136,10 @@ class Cycle:
 
     def read(self) -> None:
         """Read and link the configuration; raises ConfigError. Nothing is opened yet."""
+        with no_collection():  # it would go through all that is made, again and again, and find nothing
+            self._compile()
+
+    def _compile(self) -> None:
         options = self.options
         self.sources = Sources(_read, glob.glob, options.prefix_path())
         classes = main_confs()

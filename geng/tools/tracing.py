@@ -438,7 +438,7 @@ def trace(http: Http, tree: Tree) -> Trace:
                 loc.error_pages = _traced_pages(made, loc.error_pages)
             if loc.search is not None:
                 loc.search.regexes = tuple((_Matcher(made, match, own), own) for match, own in loc.search.regexes)
-        phases.link_server(srv, modules)
+        phases.link_server(srv, phases.Links(modules))
         for loc in locations:
             _trace_linked(made, loc)
     return made
