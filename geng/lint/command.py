@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from geng.lint import fixing, linting, output
+from geng.lint import faults, fixing, linting, output
 from geng.lint.checks import CHECKS
 from geng.lint.files import Files
 from geng.lint.linting import FAULTS, NAMES, Result, Settings
@@ -126,12 +126,9 @@ def catalogue() -> int:
 
 def explain(name: str) -> int:
     """The page of the check *name*."""
-    for check in CHECKS:
-        if check.name == name:
-            _write(check.page())
-            return 0
-    if name in FAULTS:
-        _write(f"{name}: {FAULTS[name]}\n")
+    pages = {check.name: check.page for check in CHECKS} | {fault.name: fault.page for fault in faults.ALL}
+    if name in pages:
+        _write(pages[name]())
         return 0
     return _failed(f'there is no check "{name}"; geng lint --list names them')
 

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from geng.lint import ignores, validity, values
+from geng.lint import faults, ignores, validity, values
 from geng.lint.checks import CHECKS
 from geng.lint.files import Files
 from geng.lint.model import Check, Finding, Found, Severity
 from geng.lint.tree import RAW, Tree
 
-FAULTS = {
-    validity.SYNTAX: "what stands here is not the language of nginx.conf",
-    validity.UNKNOWN: "no module of nginx has this directive",
-    validity.MISPLACED: "the directive may not stand at this level",
-    validity.ARGUMENTS: "a wrong number of arguments, or a block too many or too few",
-    validity.MISSING: "a file that an include names is not there",
-    values.VALUE: "nginx refuses the value, or what it means together with others",
-    values.WARNS: "nginx starts, and warns of this",
-    values.ENVIRONMENT: "nginx would refuse this on the machine where geng lint runs",
-    ignores.IGNORE: "a comment for geng lint that does not do what it wants",
-}
+FAULTS = {fault.name: fault.summary for fault in faults.ALL}
 """What is reported without being a check of its own, by name."""
 
 SPELLING = "deprecated_spelling"

@@ -105,12 +105,17 @@ class Check:
 
     def page(self) -> str:
         """The documentation that `--explain` shows."""
-        title = f"{self.name} ({self.severity.label}): {self.summary}"
-        return (
-            f"{title}\n{'=' * len(title)}\n\n{self.explanation.strip()}\n\n"
-            f"Bad:\n\n{_indented(self.bad)}\nGood:\n\n{_indented(self.good)}\n"
-            f"To silence it at one place: # geng-lint: ignore {self.name} REASON\n"
-        )
+        return page(self.name, self.severity.label, self.summary, self.explanation, self.bad, self.good)
+
+
+def page(name: str, severity: str, summary: str, explanation: str, bad: str, good: str) -> str:
+    """A page of documentation with both examples."""
+    title = f"{name} ({severity}): {summary}"
+    return (
+        f"{title}\n{'=' * len(title)}\n\n{explanation.strip()}\n\n"
+        f"Bad:\n\n{_indented(bad)}\nGood:\n\n{_indented(good)}\n"
+        f"To silence it at one place: # geng-lint: ignore {name} REASON\n"
+    )
 
 
 def _indented(text: str) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from geng.conf.tables import HTTP, LOC, MAIN, SRV, STREAM, UPS
+from geng.lint import faults as faults_
 from geng.lint import fixing
 from geng.lint.checks import CHECKS
+from geng.lint.command import main
 from geng.lint.files import Files, load
 from geng.lint.linting import Result, Settings, lint
 from geng.lint.model import Severity
@@ -280,3 +282,16 @@ def test_agreement_with_nginx_on_real_configurations() -> None:
         if bool(errors) != (row["verdict"] != "ok") and not row["message"].startswith(OUT_OF_SIGHT):
             wrong.append((row["file"], row["message"], errors))
     assert wrong == [] and len(rows) > 300
+
+
+@pytest.mark.parametrize("fault", faults_.ALL, ids=lambda fault: fault.name)
+def test_pages_of_faults(fault: faults_.Fault, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bad example is reported under that name, the good one is not."""
+
+    def names(text: str) -> set[str]:
+        return {finding.check for finding in run(text, Settings(environment=True)).findings}
+
+    assert fault.name in names(fault.bad) and fault.name not in names(fault.good)
+    assert main(["--explain", fault.name]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{fault.name} ({fault.severity}): {fault.summary}\n") and "Bad:" in shown and "Good:" in shown
