@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from geng.upstream.cache_zone import CacheZone
 
 # What a look into the cache comes to; a status above 300 is one that is cached without a file.
-FOUND, MISSING, SCARCE, STALE, UPDATED_BY_OTHER, WAIT = range(6)
+FOUND, MISSING, SCARCE, STALE, UPDATED_BY_OTHER, WAIT, NO_ROOM = range(7)
 
 WAIT_STEP = 500  # ms after which one that waits looks again, at most
 
@@ -94,8 +94,8 @@ class CacheAccess:
         if not known:
             at, _ = self.cache.enter(self.key)
             if not at:
-                self.r.log.alert(f'could not allocate node in cache keys zone "{self.cache.name}"', ctx=self.r.c)
-                return SCARCE
+                self.r.log.alert(f'could not allocate node in cache keys zone "{self.cache.name}"')
+                return NO_ROOM
             self.entry = at
         at = self.entry
         with self.cache.zone.lock:

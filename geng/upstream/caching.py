@@ -14,7 +14,7 @@ from geng.hot.http1 import HEAD
 from geng.http import subrequest
 from geng.http.filters import DISCARD, FileSlice, send_head
 from geng.http.module import DONE
-from geng.upstream.cache_access import FOUND, SCARCE, STALE, UPDATED_BY_OTHER, WAIT, CacheAccess
+from geng.upstream.cache_access import FOUND, NO_ROOM, SCARCE, STALE, UPDATED_BY_OTHER, WAIT, CacheAccess
 from geng.upstream.cache_file import header_start
 from geng.upstream.cache_rules import judge
 from geng.upstream.cache_zone import NO_LIMIT
@@ -103,6 +103,8 @@ def _look(u: Exchange, access: CacheAccess) -> int:
     while outcome == WAIT:
         access.wait()
         outcome = access.look()
+    if outcome == NO_ROOM:
+        return 500
     if outcome >= 300:
         u.cache_status = HIT
         return outcome

@@ -62,16 +62,21 @@ class LimitConnConf(Conf, level=Level.LOCATION):
         self.limits = (*limits, (zone, most))
 
 
-def _enter(zone: Zone, counted: Counted, key: bytes, most: int) -> bool:
-    """Count one more of *key*; False when there are *most* already."""
+ENTERED, TOO_MANY, NO_ROOM = range(3)
+
+
+def _enter(zone: Zone, counted: Counted, key: bytes, most: int) -> int:
+    """Count one more of *key*: TOO_MANY when there are *most* already, NO_ROOM when the zone is full of others."""
     table = counted.table
     slots = table.slots
     with zone.lock:
         at, _ = table.find(key, lambda at: -1 if slots[at] else 0)
-        if not at or slots[at] >= most:
-            return False
+        if not at:
+            return NO_ROOM
+        if slots[at] >= most:
+            return TOO_MANY
         slots[at] += 1
-        return True
+        return ENTERED
 
 
 def _leave(zone: Zone, counted: Counted, key: bytes) -> None:
@@ -113,11 +118,15 @@ def limiter(conf: LimitConnConf, status: int = 0) -> Handler | None:
             if not key:
                 continue
             main.ctx[LimitConnConf] = b"PASSED"
-            if _enter(zone, counted, key, most):
+            entered = _enter(zone, counted, key, most)
+            if entered == ENTERED:
                 held.append((zone, counted, key))
                 continue
             _leave_all(held)
-            r.log.log(conf.log_level, f'limiting connections{dry} by zone "{zone.name}"', ctx=r.c)
+            if entered == NO_ROOM:
+                r.log.crit(f'ngx_slab_alloc() failed: no memory in limit_conn_zone "{zone.name}"')
+            else:
+                r.log.log(conf.log_level, f'limiting connections{dry} by zone "{zone.name}"', ctx=r.c)
             main.ctx[LimitConnConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
             return DECLINED if dry else refused
         if held:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TAG = "http_limit_req"
 NO_DELAY = 1 << 60
 EXCESS, LAST, COUNT = range(3)  # words of an entry: thousandths of a request, ms, requests being looked at
-OK, BUSY, AGAIN = range(3)
+OK, BUSY, AGAIN, NO_ROOM = range(4)
 SOFTER = {"error": "warn", "warn": "notice", "notice": "info", "info": "debug"}
 
 _RATE = re.compile(r"([0-9]+)(?:r/([sm]))?")
@@ -113,13 +113,13 @@ def _now_excess(slots: Any, at: int, rate: int, now: int) -> tuple[int, int]:
 
 
 def _look(limit: Limit, counted: Counted, key: bytes, now: int, account: bool) -> tuple[int, int, int]:
-    """(OK, BUSY or AGAIN; excess; the entry, for AGAIN)   nginx: ngx_http_limit_req_lookup"""
+    """(OK, BUSY, AGAIN or NO_ROOM; excess; the entry, for AGAIN)   nginx: ngx_http_limit_req_lookup"""
     table = counted.table
     slots = table.slots
     with limit.zone.lock:
         at, new = table.find(key, lambda at: -1 if slots[at + COUNT] else slots[at + LAST])
         if not at:
-            return BUSY, 0, 0
+            return NO_ROOM, 0, 0
         if new:
             slots[at + LAST] = now
             if account:
@@ -182,13 +182,13 @@ def link(loc: CoreLoc) -> Handler | None:
                 continue
             asked = True
             rc, excess, at = _look(limit, counted, key, now, limit is limits[-1])
-            if rc == BUSY:
+            if rc == BUSY or rc == NO_ROOM:
                 _let_go(held)
-                r.log.log(
-                    conf.log_level,
-                    f'limiting requests{dry}, excess: {excess // 1000}.{excess % 1000:03d} by zone "{limit.zone.name}"',
-                    ctx=r.c,
-                )
+                if rc == BUSY:
+                    shown = f"excess: {excess // 1000}.{excess % 1000:03d}"
+                    r.log.log(conf.log_level, f'limiting requests{dry}, {shown} by zone "{limit.zone.name}"', ctx=r.c)
+                else:
+                    r.log.alert(f'could not allocate node in limit_req zone "{limit.zone.name}"')
                 main.ctx[LimitReqConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
                 return DECLINED if dry else conf.status
             if rc == AGAIN:

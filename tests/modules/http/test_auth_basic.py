@@ -118,6 +118,20 @@ def test_the_file_is_read_each_time(server: Any) -> None:
     assert s.get("/", basic("new", "n")).status == 200
 
 
+def test_the_file_goes_and_comes_back(server: Any) -> None:
+    s = server(CONF, files={**FILES, "users": "new:{PLAIN}n\n"})
+    assert s.get("/", basic("new", "n")).status == 200
+    path = s.folder / "users"
+    path.unlink()
+    assert s.get("/", basic("new", "n")).status == 403
+    assert f'open() "{path}" failed (2: No such file or directory)' in s.log() and "[error]" in s.log()
+    path.mkdir()  # nor does anything else that cannot be read let anybody in
+    assert s.get("/", basic("new", "n")).status == 500
+    path.rmdir()
+    s.file("users", "new:{PLAIN}n\n")
+    assert s.get("/", basic("new", "n")).status == 200
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
