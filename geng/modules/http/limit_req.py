@@ -182,7 +182,7 @@ def link(loc: CoreLoc) -> Handler | None:
                 continue
             asked = True
             rc, excess, at = _look(limit, counted, key, now, limit is limits[-1])
-            if rc == BUSY or rc == NO_ROOM:
+            if rc in (BUSY, NO_ROOM):
                 _let_go(held)
                 if rc == BUSY:
                     shown = f"excess: {excess // 1000}.{excess % 1000:03d}"
