@@ -26,7 +26,8 @@ class RequestStream(HttpConnection):
     """What HTTP keeps with a request stream, the QuicStream *c*; its `data`.
 
     frames: cuts what comes; head: reads the fields; received, counted: bytes that have come, and those that were looked at;
-    begun: the session counts it; refused: the client may try elsewhere; answered: all of the response has been sent.
+    over: the head is done with; begun: the session counts it; refused: the client may try elsewhere; answered: all of the
+    response has been sent.
     """
 
     def __init__(self, session: Session, s: Any) -> None:
@@ -40,7 +41,7 @@ class RequestStream(HttpConnection):
         number, size = above.srv.large_client_header_buffers
         self.head = HeadReader(self.frames, SectionReader(session.table, size, number * size))
         self.received = self.counted = 0
-        self.refused = self.answered = self.begun = False
+        self.refused = self.answered = self.begun = self.over = False
         s.data = self
         s.context = self.log_context
 
@@ -87,9 +88,7 @@ class RequestStream(HttpConnection):
             if self.go_on():
                 return
         if s.reset_code is not None:
-            s.set_timeout(None)
-            s.on_read = s.on_drain = s.on_timeout = None
-            s.hub.start(framed.serve, (HTTP_3, self, section.fields, self.counted, 400))
+            self.serve(400)
         elif self.session.block(self):
             self.wait_for_more()
         else:
@@ -108,27 +107,37 @@ class RequestStream(HttpConnection):
             self.give_up(CLOSE)
             return True
         if done:
-            required = self.head.section.required
-            if required > 0:
-                s: Any = self.c
-                self.session.acknowledge(s.id, required)
-            self.serve()
+            self.finish_head(self.head.section)
         return done
+
+    def finish_head(self, section: SectionReader) -> None:
+        """All fields are there, or as many as may be."""
+        s: Any = self.c
+        if section.too_large:
+            self.serve(494, "client sent too large header")
+            return
+        if section.required > 0:
+            self.session.acknowledge(s.id, section.required)
+        self.serve()
 
     def unblocked(self) -> None:
         """The table has what the fields need."""
-        if not (self.c.closed or self.go_on()):
+        if not (self.c.closed or self.over or self.go_on()):
             self.read_head()
 
-    def serve(self) -> None:
-        """All fields are there."""
+    def serve(self, status: int = 0, fault: str = "") -> None:
+        """Serve the request, or answer what is there of it with *status*."""
         s: Any = self.c
+        self.end_head()
+        self.action = "reading client request headers"
+        s.hub.start(framed.serve, (HTTP_3, self, self.head.section.fields, self.counted, status, fault))
+
+    def end_head(self) -> None:
+        """Nobody waits for more of it."""
+        s: Any = self.c
+        self.over = True
         s.set_timeout(None)
         s.on_read = s.on_drain = s.on_timeout = None
-        section = self.head.section
-        self.action = "reading client request headers"
-        refused = (494, "client sent too large header") if section.too_large else (0, "")
-        s.hub.start(framed.serve, (HTTP_3, self, section.fields, self.counted, *refused))
 
     def wait_for_more(self) -> None:
         s: Any = self.c
@@ -152,9 +161,7 @@ class RequestStream(HttpConnection):
 
     def give_up(self, status: int) -> None:
         """There will be no head."""
-        s: Any = self.c
-        s.set_timeout(None)
-        s.on_read = s.on_drain = s.on_timeout = None
+        self.end_head()
         if not self.received:
             self.let_go()
         else:

@@ -156,11 +156,14 @@ class Session:
         except ConnectionClosed:
             data = b"?"
         if data:
+            self.known = {kind: known for kind, known in self.known.items() if known is not s}
             self.c.finalize(wire.NO_ERROR, "")
             s.close()
 
     def say(self, kind: int, data: bytes) -> None:
         """Send *data* on our stream of type *kind*."""
+        if self.c.closing:
+            return
         s = self.own(kind)
         if s is None:
             return
