@@ -36,7 +36,6 @@ NO_EFFECT = {
     "timer_resolution": "has no effect: asking the clock is no system call",
     "epoll_events": "has no effect: the loop finds its own measure",
     "lock_file": "has no effect, as with nginx on Linux",
-    "gzip_hash": "has no effect",
     "gzip_no_buffer": "has no effect",
     "image_filter": "decodes no image of more than 50 million pixels: it answers 415",
     "xslt_stylesheet": "stylesheets may read files, but not the network, and write nothing",
