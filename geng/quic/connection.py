@@ -12,6 +12,7 @@ from errno import ETIMEDOUT
 from typing import Any
 
 from geng.core.clock import msec
+from geng.core.log import DEBUG
 from geng.hot.connection import NEVER, Timer
 from geng.net.connection import Connection
 from geng.net.tls import take_raised
@@ -45,14 +46,14 @@ class QuicConnection(Connection):
     """
 
     __slots__ = (
-        "client_bidi", "client_ids", "client_params", "client_uni", "close_timer", "closing", "conf", "draining",
-        "error", "error_app", "error_frame", "error_level", "error_reason", "key_phase", "keys", "last_close",
-        "local", "log", "max_client_bidi", "max_client_uni", "most_frames", "next_path", "next_server_id", "open",
-        "params", "params_done", "path", "path_timer", "paths", "push", "push_posted", "received", "recovery",
-        "recv_last", "recv_max_data", "recv_offset", "recv_window", "retired_before", "send_max_data", "send_offset",
-        "send_timer_set", "sent_in_streams", "server_bidi", "server_ids", "server_max_bidi", "server_max_uni",
-        "server_uni", "shutdown_code", "shutdown_reason", "shutting_down", "streams", "uninitialized", "via",
-        "work_posted",
+        "client_bidi", "client_ids", "client_params", "client_uni", "close_timer", "closing", "conf", "debugs",
+        "draining", "error", "error_app", "error_frame", "error_level", "error_reason", "key_phase", "keys",
+        "last_close", "local", "log", "max_client_bidi", "max_client_uni", "most_frames", "next_path",
+        "next_server_id", "open", "params", "params_done", "path", "path_timer", "paths", "push", "push_posted",
+        "received", "recovery", "recv_last", "recv_max_data", "recv_offset", "recv_window", "retired_before",
+        "send_max_data", "send_offset", "send_timer_set", "sent_in_streams", "server_bidi", "server_ids",
+        "server_max_bidi", "server_max_uni", "server_uni", "shutdown_code", "shutdown_reason", "shutting_down",
+        "streams", "uninitialized", "via", "work_posted",
     )  # fmt: skip
 
     conf: QuicConf
@@ -85,6 +86,7 @@ class QuicConnection(Connection):
         """Begin, with the datagram that made this connection.   nginx: ngx_quic_run"""
         self.conf = conf
         self.log = conf.log or self.pool.log
+        self.debugs = getattr(self.log, "level", 0) == DEBUG
         data, self.buffer = self.buffer, b""
         if not self.guarded(input.first_datagram, self, data):
             return
@@ -479,6 +481,16 @@ class QuicConnection(Connection):
         """The handshake took too long, or the time for stragglers is over."""
         self.close_timer.deadline = NEVER
         self.close_with(GENTLY)
+
+    def close(self) -> None:
+        """Be gone at once, without a word to the client; whoever waits on a stream hears of it."""
+        if self.closed:
+            return
+        if self.keys is not None and self.streams:
+            self.closing = True
+            for stream in list(self.streams.values()):
+                stream.lost()
+        Connection.close(self)
 
     def _release(self) -> None:
         if self.keys is not None:

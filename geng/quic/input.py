@@ -8,7 +8,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from geng.core.clock import msec
-from geng.quic import frames, output, paths, streams, tokens
+from geng.quic import debug, frames, output, paths, streams, tokens
 from geng.quic import packet as packets
 from geng.quic.errors import Silent, TransportError
 from geng.quic.frames import APPLICATION, EARLY, HANDSHAKE, INITIAL, RESET_TOKEN
@@ -258,8 +258,12 @@ def _frames(c: QuicConnection, packet: Packet) -> None:
     """nginx: ngx_quic_handle_frames"""
     probing = True
     close = False
+    if c.debugs:
+        debug.came(c, packet)
     try:
         for frame in frames.parse(packet.payload, packet.level):
+            if c.debugs:
+                debug.frame(c, frame, packet.number, False)
             if not isinstance(frame, PROBING):
                 probing = False
             if isinstance(frame, frames.Ack):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.core.clock import msec
 from geng.net.datagram import source_message
-from geng.quic import frames
+from geng.quic import debug, frames
 from geng.quic.congestion import INITIAL_MTU
 from geng.quic.errors import Silent
 from geng.quic.frames import APPLICATION, HANDSHAKE, INITIAL
@@ -150,8 +150,12 @@ def make_packet(c: QuicConnection, space: Space, room: int, least: int, ack_only
     if len(payload) < lowest:
         payload += bytes(lowest - len(payload))
     packet = build(space.level, secret, dcid, scid, space.pnum, size, payload, c.key_phase)
-    space.pnum += 1
     taken = space.sending[-len(parts) :]
+    if c.debugs:
+        for frame in taken:
+            debug.frame(c, frame, space.pnum, True)
+        debug.goes(c, space.level, space.pnum, len(payload), need_ack)
+    space.pnum += 1
     for frame in taken:
         frame.pkt_need_ack = need_ack
     if need_ack:
@@ -207,6 +211,9 @@ def send_alone(c: QuicConnection, frame: frames.Frame, least: int, path: Path, p
     packet = build(frame.level, secret, dcid, scid, space.pnum, size, payload, c.key_phase)
     frame.pn, frame.send_time, frame.plen = space.pnum, msec(), len(packet)
     frame.pkt_need_ack = frame.need_ack
+    if c.debugs:
+        debug.frame(c, frame, space.pnum, True)
+        debug.goes(c, frame.level, space.pnum, len(payload), frame.need_ack)
     space.pnum += 1
     try:
         if not send(c, packet, path.sockaddr, probe):

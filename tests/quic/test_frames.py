@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geng.quic import debug, params, tokens
 from geng.quic import frames as f
-from geng.quic import params, tokens
 from geng.quic.conf import QuicConf
 
 NUMBER = (1 << 62) - 1
@@ -103,6 +103,33 @@ def test_a_frame_is_split_to_fit(frame: Any, size: int) -> None:
     assert rest.offset == part.offset + len(part.data)
     if hasattr(frame, "fin"):
         assert (part.fin, rest.fin) == (False, True)
+
+
+class Lines:
+    """A connection whose log is kept."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.log = self
+
+    def debug(self, line: str, *, kind: int, ctx: object) -> None:
+        self.lines.append(line)
+
+
+def test_what_debugging_says() -> None:
+    c: Any = Lines()
+    for frame in FRAMES:
+        debug.frame(c, frame, 7, False)
+    assert all(line.startswith("quic frame rx app:7 ") for line in c.lines)
+    assert c.lines[1:6] == [
+        "quic frame rx app:7 RESET_STREAM id:0x4 error_code:0x10c final_size:1000",
+        "quic frame rx app:7 STOP_SENDING id:0x4 err:0x10c",
+        "quic frame rx app:7 CRYPTO len:5 off:5",
+        "quic frame rx app:7 STREAM id:0x8 off:70000 len:4",
+        "quic frame rx app:7 STREAM id:0x8 off:0 len:0 fin:1",
+    ]
+    assert "quic frame rx app:7 CONNECTION_CLOSE_APP err:268 why" in c.lines
+    assert "quic frame rx app:7 ACK n:2 delay:77 9-5 3 0" in c.lines
 
 
 # ---- transport parameters
