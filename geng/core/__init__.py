@@ -1,0 +1,1 @@
+"""What needs no I/O and no gevent: logs, clocks, tables, formats. Every other floor may import it."""
