@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -48,8 +48,20 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls")).issue("localhost")
 
 
+@pytest.fixture(scope="module")
+def s(tmp_path_factory: pytest.TempPathFactory, command: list[str], ca: Authority) -> Iterator[Server]:
+    """One server for all tests that need no other: each has connections of its own."""
+    one = Server(CONF, tmp_path_factory.mktemp("server"), command=command, CA=ca.folder, BODY=BODY, UP=1)
+    try:
+        yield one.start()
+        one.stop()
+    finally:
+        one.kill()
+
+
 @pytest.fixture
-def s(server: Start, ca: Authority) -> Server:
+def alone(server: Start, ca: Authority) -> Server:
+    """One that a test may stop."""
     return server(CONF, CA=ca.folder, BODY=BODY, UP=1)
 
 
@@ -185,20 +197,20 @@ def test_idle_connections_end(server: Start, ca: Authority) -> None:
         assert c.end()[0] == wire.NO_ERROR
 
 
-def test_stop(s: Server) -> None:
-    with Client(s.address()) as c:
+def test_stop(alone: Server) -> None:
+    with Client(alone.address()) as c:
         assert c.get("/").status == 200
         sid = c.ask("/slow")
         c.until(lambda: c.answers[sid].heads)
-        s.signal(signal.SIGQUIT)
+        alone.signal(signal.SIGQUIT)
         c.until(lambda: c.of_server(wire.CONTROL_STREAM).endswith(wire.goaway(8)))
         assert c.answer(sid).body == b"x" * 300
         assert c.end() == (wire.NO_ERROR, "connection shutdown")
 
 
-def test_reload(s: Server) -> None:
-    s.reload()
-    with Client(s.address()) as c:
+def test_reload(alone: Server) -> None:
+    alone.reload()
+    with Client(alone.address()) as c:
         assert c.get("/").status == 200
 
 

@@ -78,11 +78,20 @@ def hints(sock: Any) -> None:
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
 
-@pytest.fixture
-def s(server: Callable[..., Server], backend: Callable[..., Backend], ca: Authority) -> Server:
-    up, early = backend(echo), backend(talk=hints)
-    files = {"big": BIG, "page": '<!--#echo var="uri" -->'}
-    return server(CONF, files=files, CA=ca.folder, UP=up.port, HINTS=early.port)
+@pytest.fixture(scope="module")
+def s(tmp_path_factory: pytest.TempPathFactory, command: list[str], ca: Authority) -> Iterator[Server]:
+    """One server for all tests that need no other: each has connections of its own."""
+    up, early = Backend(echo), Backend(talk=hints)
+    files: dict[str, bytes | str] = {"big": BIG, "page": '<!--#echo var="uri" -->'}
+    places: dict[str, Any] = {"CA": ca.folder, "UP": up.port, "HINTS": early.port}
+    one = Server(CONF, tmp_path_factory.mktemp("server"), command=command, files=files, **places)
+    try:
+        yield one.start()
+        one.stop()
+    finally:
+        one.kill()
+        up.stop()
+        early.stop()
 
 
 @pytest.fixture
@@ -97,7 +106,7 @@ def test_requests_of_one_connection(s: Server, c: Client) -> None:
         answer = c.answer(sid)
         assert (answer.status, answer.text) == (200, "h3 HTTP/3.0 GET localhost a=b; c=d z https")
         assert answer.headers["content-type"] == "text/plain"
-    wait_until(lambda: s.log("access.log").count('"GET /v HTTP/3.0" 200') == 3, "three lines in the log")
+    wait_until(lambda: s.log("access.log").count('"GET /v HTTP/3.0" 200') >= 3, "three lines in the log")
 
 
 def test_files(c: Client) -> None:
