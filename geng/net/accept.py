@@ -22,6 +22,8 @@ from geng.net.listen import Listening
 if TYPE_CHECKING:
     from geng.net.hub import Hub
 
+AT_ONCE = 16  # datagrams of QUIC: many belong to one connection, which answers them together
+
 LEVELS = {ECONNABORTED: "error", EMFILE: "crit", ENFILE: "crit"}
 
 
@@ -223,8 +225,9 @@ class Acceptor:
         """A datagram has come."""
         try:
             receive = listening.receiver or datagram.receive
-            while receive(listening, self.pool, self.log) and self.multi_accept:
-                pass
+            left = AT_ONCE if listening.quic else 1
+            while receive(listening, self.pool, self.log) and (self.multi_accept or left > 1):
+                left -= 1
             if self.mutex is not None:
                 self._skip = self.pool.accept_disabled
         except Exception as error:

@@ -33,6 +33,7 @@ TAG = 8
 NAME = b"\0geng-quic-"
 HEAD = struct.Struct("!BBBHII")  # sizes of the listening's, the local and the client's address; port, flow, scope
 CREDENTIALS = struct.Struct("3i")
+TRUNCATED = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 AT_ONCE = 16  # datagrams that are taken from the others before the loop goes on
 OTHERS_FIRST = 20  # ms that a worker that shuts down leaves a new connection's datagram to the others
 
@@ -94,7 +95,7 @@ class Receiver:
         except OSError as error:
             log.alert("quic recvmsg() failed", err=error.errno)
             return error.errno == EMSGSIZE
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        if flags & TRUNCATED:
             log.alert("quic recvmsg() truncated data")
             return True
         cid = destination(data)

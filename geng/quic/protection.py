@@ -119,8 +119,7 @@ class Aead:
         if n < 0:
             return None
         ok = ssl.EVP_CipherInit_ex(context, None, None, None, (self.iv ^ number).to_bytes(IV, "big"), 0)
-        tag = ctypes.create_string_buffer(data[n:], TAG)
-        ok &= ssl.EVP_CIPHER_CTX_ctrl(context, CTRL_SET_TAG, TAG, ctypes.addressof(tag))
+        ok &= ssl.EVP_CIPHER_CTX_ctrl(context, CTRL_SET_TAG, TAG, data[n:])
         if self.ccm:
             ok &= ssl.EVP_CipherUpdate(context, None, _size_at, None, n)
         ok &= ssl.EVP_CipherUpdate(context, None, _size_at, ad, len(ad))
