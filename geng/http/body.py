@@ -149,6 +149,31 @@ class BodyReader:
                 return parts
         return []
 
+    def poll(self, size: int) -> list[bytes] | None:
+        """The next parts without waiting: None when they are not here yet, [] when the body is complete."""
+        r = self.r
+        while not self.done:
+            n = min(size, self.rest) if self.chunked is None else size  # not into the next request
+            try:
+                data = self.c.recv(n)
+            except ConnectionClosed as error:
+                r.log.info("recv() failed", err=error.error, ctx=r.hc.doing("reading client request body"))
+                raise self.refuse(400) from None
+            if data is None:
+                return None
+            if not data:
+                r.log.info("client prematurely closed connection", ctx=r.hc.doing("reading client request body"))
+                raise self.refuse(400)
+            parts, rest = self.take(data)
+            r.hc.give_back(rest)
+            if parts:
+                return parts
+        return []
+
+    def refuse(self, status: int) -> BodyFailed:
+        """The body will not be complete: what the request ends with."""
+        return self._broken(status)
+
     def _broken(self, status: int) -> BodyFailed:
         hc = self.r.hc
         hc.broken = True
@@ -296,6 +321,15 @@ class BodyStream:
         parts = self.reader.read(size, self.r.loc.client_body_timeout)
         self._finish()
         return parts
+
+    def poll(self) -> list[bytes] | None:
+        """The next parts without waiting, None when there are none yet, [] at the end. Raises BodyFailed."""
+        if self.pending:
+            parts, self.pending = self.pending, []
+            return parts
+        more = self.reader.poll(READ_SIZE)
+        self._finish()
+        return more
 
     def take_what_is_here(self) -> None:
         """Receive what has arrived already, up to client_body_buffer_size. Raises BodyFailed."""

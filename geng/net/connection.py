@@ -58,11 +58,13 @@ class Connection(Link):
 
     on_drain(c): the pool is short of connections and asks this reusable one to go (default: close).
     on_timeout(c): the deadline of set_timeout() passed while no greenlet waits.
-    ssl: the connection's TLS (geng.net.tls.Tls), None for a plain one.
+    ssl: the connection's TLS (geng.net.tls.Tls), None for a plain one; peer: what HTTP/2 toward an upstream keeps from
+    one exchange to the next, not set elsewhere.
     """
 
-    __slots__ = ("ssl",)
+    __slots__ = ("peer", "ssl")
 
+    peer: Any
     ssl: Any
 
     def __repr__(self) -> str:

@@ -30,7 +30,7 @@ cdef class Adapter:
     cdef public CHeaderRules rules
     cdef public Py_ssize_t receive, buffer_size
     cdef public long read_timeout, tries
-    cdef public bint watches, buffering, cached, stores, keeps, silent
+    cdef public bint watches, buffering, cached, stores, keeps, silent, framed
     cdef dict __dict__
 
     cpdef create_request(self, Exchange u)

@@ -136,6 +136,7 @@ class Adapter:
         self.stores = conf.store
         self.silent = False  # nothing is sent and no head awaited: a connection is the answer
         self.keeps = True  # connections may serve further requests
+        self.framed = False  # requests and responses are frames of HTTP/2 (geng.upstream.http2)
         self.buffering: bool = conf.buffering
         self.tls: UpstreamTls | None = None  # set where the address says so
         self.host = b""  # of the address: whose certificate it should be
@@ -163,6 +164,14 @@ class Adapter:
 
     def spare(self, u: Exchange, data: bytes) -> bytes:
         """Of *data*, in which no head is complete, what parse() still needs."""
+        return data
+
+    def open(self, u: Exchange, c: Connection) -> Any:
+        """Where that is more than to send the request: what sends it on *c*."""
+        raise NotImplementedError
+
+    def received(self, u: Exchange, data: bytes) -> bytes:
+        """The received data, in which the head is that parse() has found."""
         return data
 
     def head_start(self, u: Exchange) -> int:
@@ -219,6 +228,7 @@ class Exchange:
     cache_status: bytes | None = None
     cached = False  # the response comes from the cache
     fault: str | None = None  # what is wrong with the response ("": it is logged already), found outside of its head
+    framed: Any = None  # the stream of HTTP/2
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.begin(r, adapter)
@@ -395,6 +405,8 @@ class Exchange:
             return self.answered(c, self.adapter.parse(self, b""), b"")
         request = self.request
         try:
+            if self.adapter.framed:
+                return self.read_framed(c)
             if len(request) == 1 and self.stream is None:
                 data = request[0]
                 if c.try_send(request) != len(data):
@@ -480,6 +492,13 @@ class Exchange:
 
     # ---- the head
 
+    def read_framed(self, c: Connection) -> int:
+        """Send the request as frames, which may take as long as the response does, and read the head."""
+        sender = self.adapter.open(self, c)
+        if not sender.pump():
+            self.sender = sender
+        return self.read_head(c, None)
+
     def read_head(self, c: Connection, data: bytes | None) -> int:
         """Go on reading the head where *data*, what came first, was not all of it."""
         conf = self.conf
@@ -520,16 +539,17 @@ class Exchange:
             self.note(head)
             self.log_error(head.message, READING_HEAD)
             return self.next(ft.INVALID_HEADER)
-        if head.end - adapter.head_start(self) > conf.buffer_size:
+        if head.end - adapter.head_start(self) > conf.buffer_size and not adapter.framed:
             return self.too_big()
-        return self.answered(c, head, buf)
+        return self.answered(c, head, adapter.received(self, buf))
 
     def wait(self, c: Connection) -> bool:
         """Until *c* is readable, sending on what is left of the request meanwhile; False when the time is over."""
         while self.sender is not None and not c.ready:
-            if not self.sender.wait(self.conf.send_timeout):
+            sender = self.sender
+            if not sender.wait(self.conf.send_timeout):
                 return False
-            if self.sender.pump():
+            if sender.pump():
                 self.sender = None
         return c.ready or c.wait_read(self.conf.read_timeout)
 
@@ -701,6 +721,8 @@ class Exchange:
         picker = self.picker
         state.response_time = _now() - state.start
         state.bytes_sent = c.sent
+        if self.adapter.framed:
+            self.framed.upload.stop()
         self.connection = None
         self.picked = False
         kept = keepalive and self.adapter.keeps and self.sender is None and (self.stream is None or self.stream.done)
@@ -713,6 +735,8 @@ class Exchange:
         if state is not None and state.response_time == -1:
             state.response_time = _now() - state.start
         c, self.connection = self.connection, None
+        if self.framed is not None:
+            self.framed.upload.stop()
         if c is not None:
             state.bytes_sent = c.sent
         if self.picked:
@@ -726,6 +750,9 @@ class Exchange:
         state = self.state
         picker = self.picker
         c, self.connection = self.connection, None
+        if self.framed is not None:
+            self.framed.upload.stop()
+            self.framed = None
         self.sender = None
         if c is not None:
             state.bytes_sent = c.sent

@@ -55,6 +55,7 @@ class UpstreamTls:
         self.pair = pair
         self.cache = cache
         self.passwords = passwords
+        self.alpn = b""  # the protocols that are offered, as the extension has them
 
     def __repr__(self) -> str:
         return f"<UpstreamTls {self.context!r}{' verifies' if self.verify else ''}>"
@@ -83,6 +84,9 @@ class UpstreamTls:
     def _prepare(self, u: Any, tls: Tls, name: bytes) -> bool:
         """SNI and the certificate to show; False where that fails, which has been logged then."""
         r = u.r
+        if self.alpn and tls.library.SSL_set_alpn_protos(tls.pointer, self.alpn, len(self.alpn)):
+            r.log.alert(f"SSL_set_alpn_protos() failed{take_errors()}", ctx=r.c)
+            return False
         if name and self.sends_name and name[:1] != b"[" and not ipv4(name.decode("latin-1")):
             host = name.split(b"\0", 1)[0]
             if not tls.library.SSL_ctrl(tls.pointer, CTRL_SET_SERVER_NAME, NAME_TYPE_HOST, host):

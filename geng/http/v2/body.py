@@ -99,6 +99,22 @@ class StreamReader(BodyReader):
                 raise self._refused(408)
         return []
 
+    def poll(self, size: int) -> list[bytes] | None:
+        stream, r = self.stream, self.r
+        parts = self._take()
+        if parts or self.done:
+            return parts
+        if stream.gone:
+            r.log.info("client prematurely closed stream", ctx=r.c)
+            raise self._refused(400)
+        if self.passed_on and self.window > stream.recv_window:
+            stream.widen(self.window - stream.recv_window)
+        return None
+
+    def refuse(self, status: int) -> BodyFailed:
+        self.r.hc.timed_out = status == 408
+        return self._refused(status)
+
     def _refused(self, status: int) -> BodyFailed:
         self.stream.skip_body()
         self.r.hc.reading_body = False

@@ -78,7 +78,8 @@ class StreamOutput(Output):
         stream: Stream = r.c  # type: ignore[assignment]
         stream.chunk = r.loc.http2_chunk_size
         out = r.out
-        if out.content_length >= 0 and not out.expect_trailers:
+        u = r.upstream
+        if out.content_length >= 0 and not (out.expect_trailers or (u is not None and u.conf.pass_trailers)):
             stream.rest = out.content_length
 
     def write(self, parts: Parts, flush: bool = False) -> None:

@@ -34,6 +34,7 @@ from geng.upstream.conf import HSL, UpstreamConf
 from geng.upstream.engine import Exchange, handler
 from geng.upstream.headers import HeaderRules
 from geng.upstream.http1 import Http1Adapter
+from geng.upstream.http2 import ALPN, Http2, Http2Rules
 
 if TYPE_CHECKING:
     from geng.http.module import Handler
@@ -254,8 +255,6 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True, tls=True):
 
     def check(self, cf: Cf) -> None:
         super().check(cf)
-        if self.http_version == 20:
-            cf.cannot('"proxy_http_version 2"')
         self._check_names(cf)
         self.header_lines = compiled(cf, self.set_header)
         self.body = None if self.set_body is None else compile_value(cf, self.set_body)  # as late as nginx
@@ -263,6 +262,8 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True, tls=True):
         self.all_caches = cf.confs[ProxyCaches].caches
         if self.target and (self.target.value is not None or len(self.target.schema) == 8):
             self.tls = tls_conf.make(self, cf)
+            if self.http_version == 20:
+                self.tls.alpn = ALPN
 
     def _check_names(self, cf: Cf) -> None:
         """Whether nginx could build its tables of header names; once for all who inherit them."""
@@ -286,9 +287,11 @@ class ProxyConf(UpstreamConf, prefix="proxy", caches=True, tls=True):
 class ProxyAdapter(Http1Adapter):
     """One location's way to its HTTP upstream."""
 
+    rules_class = HeaderRules
+
     def __init__(self, loc: CoreLoc, conf: ProxyConf, target: Target) -> None:
         parts: dict[str, Any] = dict(
-            version=conf.http_version,
+            version=min(conf.http_version, 11),
             method=conf.method,
             vars=target.vars,
             location=target.location,
@@ -299,9 +302,10 @@ class ProxyAdapter(Http1Adapter):
         )
         assemble = assembler(**parts)
         Http1Adapter.__init__(
-            self, loc, conf, target.schema, assemble, conf.pass_request_body and conf.body is None, conf.http_version
-        )
-        self.rules = HeaderRules(
+            self, loc, conf, target.schema, assemble, conf.pass_request_body and conf.body is None,
+            min(conf.http_version, 11),
+        )  # fmt: skip
+        self.rules = self.rules_class(
             conf,
             first_of(conf.redirects) if conf.redirect and conf.redirects else None,
             cookie_rewriter(conf.cookie_domains or (), conf.cookie_paths or (), conf.cookie_flags or ())
@@ -352,12 +356,39 @@ class VariableProxyAdapter(ProxyAdapter):
         return 0
 
 
+class ProxyV2Adapter(Http2, ProxyAdapter):
+    """proxy_http_version 2.   nginx: ngx_http_proxy_v2_module.c"""
+
+    rules_class = Http2Rules
+
+    def __init__(self, loc: CoreLoc, conf: ProxyConf, target: Target) -> None:
+        ProxyAdapter.__init__(self, loc, conf, target)
+        self.setup()
+
+    def create_request(self, u: Exchange) -> Sequence[Any]:
+        return self.framed_request(u, ProxyAdapter.create_request(self, u))
+
+
+class VariableProxyV2Adapter(ProxyV2Adapter):
+    """The same, and proxy_pass with variables."""
+
+    begin = VariableProxyAdapter.begin
+
+
+ADAPTERS: dict[tuple[bool, bool], type[ProxyAdapter]] = {
+    (False, False): ProxyAdapter,
+    (False, True): VariableProxyAdapter,
+    (True, False): ProxyV2Adapter,
+    (True, True): VariableProxyV2Adapter,
+}
+
+
 def link(loc: CoreLoc) -> Handler:
     """The content handler of a location with proxy_pass."""
     conf = loc[ProxyConf]
     target = conf.target
     assert target is not None
-    cls = ProxyAdapter if target.value is None else VariableProxyAdapter
+    cls = ADAPTERS[conf.http_version == 20, target.value is not None]
     return handler(cls(loc, conf, target))
 
 

@@ -211,9 +211,10 @@ def assembler(
     pass_headers: bool,
     streams: bool,
     defaults: Sequence[Default] = DEFAULT_HEADERS,
+    kind: type[Assembler] = Assembler,
 ) -> Assemble:
     """The function that makes the request's head. *version*: 10 or 11; *defaults*: lines it has unless *headers* says
-    otherwise; the others: see Assembler.
+    otherwise; *kind*: what makes the head; the others: see there.
     """
     set_headers = [(to_bytes(name), value) for name, value in headers]
     host = next((value for name, value in set_headers if name.lower() == b"host"), None)
@@ -224,7 +225,7 @@ def assembler(
         parts += _header(name, value, streams)
     if pass_headers:
         parts.append((LINES, NameSet(name.lower() for name, _ in merged)))
-    made = Assembler(
+    made = kind(
         None if method is None else method.fn, vars, location, None if body is None else body.fn, streams, _joined(parts)
     )
     return made.assemble
