@@ -108,6 +108,9 @@ def configure_arguments() -> list[str]:
         here.discard("geoip")
     if not tls():
         here.discard("ssl")
+    words.append("--with-mail")
+    if tls():
+        words.append("--with-mail_ssl_module")
     words.append("--with-stream")
     words += [f"--with-stream_{name}_module" for name in STREAM_OPTIONAL.split() if name in here]
     words += [f"--without-stream_{name}_module" for name in STREAM_DEFAULT.split() if name not in here]

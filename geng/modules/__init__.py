@@ -11,10 +11,11 @@ from geng.modules.threads import ThreadPools
 
 
 def main_confs() -> list[type[Conf]]:
-    """The conf classes of the main level; http and stream are only loaded when a configuration is read."""
+    """The conf classes of the main level; http, stream and mail are only loaded when a configuration is read."""
     from geng.http.block import HttpBlock
+    from geng.mail.block import MailBlock
     from geng.modules import foreign
     from geng.stream.block import StreamBlock
 
     own = [CoreConf, ThreadPools, EventsBlock, EventsConf, OpensslConf, QuicBpfConf]
-    return [*own, HttpBlock, *foreign.MAIN_CONFS, StreamBlock]
+    return [*own, HttpBlock, *foreign.MAIN_CONFS, StreamBlock, MailBlock]

@@ -101,7 +101,7 @@ def no_collection() -> Iterator[None]:
 
 
 class Cycle:
-    """A configuration and what belongs to it. *http*, *stream*: the linked blocks, or None."""
+    """A configuration and what belongs to it. *http*, *stream*, *mail*: the linked blocks, or None."""
 
     def __init__(self, options: Options, log: Log) -> None:
         self.options = options
@@ -113,6 +113,7 @@ class Cycle:
         self.zones = Zones()
         self.http: Any = None
         self.stream: Any = None
+        self.mail: Any = None
         self.hostname = hostname()
         self.core: CoreConf = None  # type: ignore[assignment]
         self.events: EventsConf = None  # type: ignore[assignment]
@@ -165,7 +166,7 @@ class Cycle:
         if not confs[EventsBlock].seen:
             raise ConfigError('no "events" section in configuration')
         self.unable = cf.unable
-        listenings = [ls for block in (self.http, self.stream) if block is not None for ls in block.listenings]
+        listenings = [ls for block in (self.http, self.stream, self.mail) if block is not None for ls in block.listenings]
         self._check_connections(len(listenings))
         if self.http is not None:
             debug.link(self.http, self.events.debug_connection, content)

@@ -186,6 +186,8 @@ class Worker:
                 self.cycle.http.start_worker(self)
             if self.cycle.stream is not None:
                 self.cycle.stream.start_worker(self)
+            if self.cycle.mail is not None:
+                self.cycle.mail.start_worker(self)
             self.acceptor.start()
         except Exception as error:
             self.log.alert(f"worker process could not start: {describe(error)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +11,16 @@ from geng.conf.tables import STREAM, STREAM_SRV
 from geng.core import hashes
 from geng.core.hostnames import BadName, Conflict, HostTable
 from geng.errors import ConfigError, Invalid, Refused
-from geng.http.listen import Port, sockets
 from geng.http.resolving import ResolverSettings
 from geng.http.script import Regex, compile_regex
 from geng.http.servertls import ServerTls
 from geng.net import sockaddr as sa
-from geng.net.listen import Listening
 from geng.stream import listen
 from geng.stream.module import Handler, Module, Phase
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
+    from geng.net.listen import Listening
 
 SS = STREAM | STREAM_SRV
 
@@ -164,18 +162,7 @@ class StreamMain(Conf, level=Level.MAIN):
 
     def listenings(self, handler: Any) -> list[Listening]:
         """The sockets to open."""
-        ports: dict[tuple[int, int, bool], list[Address]] = {}
-        for address in self.addresses:
-            port = address.sockaddr[1] if isinstance(address.sockaddr, tuple) else 0
-            ports.setdefault((sa.family(address.sockaddr), port, address.udp), []).append(address)
-        made = []
-        for addresses in ports.values():
-            for address, others in sockets(addresses):
-                kind = socket.SOCK_DGRAM if address.udp else socket.SOCK_STREAM
-                listening = Listening(address.sockaddr, address.options, handler, kind)
-                listening.data = Port(address, others)
-                made.append(listening)
-        return made
+        return listen.listenings(self.addresses, handler)
 
     def check_variables(self, names: list[bytes]) -> None:
         """Raises ConfigError where nginx could not build its table of variables."""

@@ -5,14 +5,16 @@ nginx: ngx_stream_core_module.c (ngx_stream_core_listen), ngx_mail_core_module.c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from geng.core.values import BadValue, atoi, parse_sec, parse_size
 from geng.errors import Invalid, Refused
-from geng.http.listen import parse_address
-from geng.net.listen import ListenOptions
+from geng.http.listen import Port, parse_address, sockets
+from geng.net import sockaddr as sa
+from geng.net.listen import Listening, ListenOptions
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -140,3 +142,19 @@ def read(cf: Cf, kind: str) -> Listen:
             if name in found:
                 raise Refused(f'"{name}" parameter is incompatible with "udp"')
     return found
+
+
+def listenings(addresses: Sequence[Any], handler: Any) -> list[Listening]:
+    """The sockets to open for *addresses* (each with sockaddr, options, bind, wildcard and udp)."""
+    ports: dict[tuple[int, int, bool], list[Any]] = {}
+    for address in addresses:
+        port = address.sockaddr[1] if isinstance(address.sockaddr, tuple) else 0
+        ports.setdefault((sa.family(address.sockaddr), port, address.udp), []).append(address)
+    made = []
+    for found in ports.values():
+        for address, others in sockets(found):
+            kind = socket.SOCK_DGRAM if address.udp else socket.SOCK_STREAM
+            listening = Listening(address.sockaddr, address.options, handler, kind)
+            listening.data = Port(address, others)
+            made.append(listening)
+    return made

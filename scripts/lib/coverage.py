@@ -11,13 +11,13 @@ SHOWN = 6  # directives that are missing, named in a row
 def supported() -> set[tuple[str, int]]:
     """(directive, context bits) of everything that some module of geng has a setter for."""
     from geng.conf.directive import Conf
-    from geng.modules import main_confs
+    from geng.modules import mail, main_confs
     from geng.modules.http import HTTP_MODULES
     from geng.modules.stream import STREAM_MODULES, registry
 
     confs: list[type[Conf]] = [*main_confs(), *(conf for module in HTTP_MODULES for conf in module.confs)]
     found = {(command.name, command.contexts) for conf in confs for command in conf.commands.values()}
-    commands = (row for rows in registry(STREAM_MODULES).values() for row in rows)
+    commands = (row for known in (registry(STREAM_MODULES), mail.registry()) for rows in known.values() for row in rows)
     found |= {(command.name, command.contexts) for conf, command in commands if not conf.foreign}
     return found | {("include", -1)}
 

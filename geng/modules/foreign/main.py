@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from geng.conf.convert import string
 from geng.conf.directive import Conf, Level
-from geng.modules.foreign.mail import MailBlock
 from geng.modules.foreign.table import Foreign
 
 
@@ -17,5 +16,4 @@ class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules=
 
 MAIN_CONFS: tuple[type[Conf], ...] = (
     PerftoolsConf,
-    MailBlock,
 )

@@ -1,0 +1,1 @@
+"""The mail proxy: servers, sessions, what its protocols have in common."""
