@@ -123,6 +123,12 @@ def settle(r: Request, out: ResponseOut) -> int:
     return status
 
 
+def may_trail(r: Request) -> bool:
+    """Whether trailers may follow a body whose length is known: an upstream's, which pass."""
+    u = r.upstream
+    return u is not None and u.conf.pass_trailers
+
+
 def head_block(coding: Coding, r: Request, out: ResponseOut, hot: Linked, status: int) -> bytes:
     """The fields of a head."""
     known = coding.statuses.get(status)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from geng.errors import ConnectionClosed
 from geng.hot import hpack
 from geng.http.filters import DISCARD, ClientGone, FileSlice, Parts, Writer
-from geng.http.headblock import Coding, Lines, head_block, settle
+from geng.http.headblock import Coding, Lines, head_block, may_trail, settle
 from geng.http.output import Output, bind_framed
 from geng.wire import http2 as wire
 
@@ -78,8 +78,7 @@ class StreamOutput(Output):
         stream: Stream = r.c  # type: ignore[assignment]
         stream.chunk = r.loc.http2_chunk_size
         out = r.out
-        u = r.upstream
-        if out.content_length >= 0 and not (out.expect_trailers or (u is not None and u.conf.pass_trailers)):
+        if out.content_length >= 0 and not (out.expect_trailers or may_trail(r)):
             stream.rest = out.content_length
 
     def write(self, parts: Parts, flush: bool = False) -> None:

@@ -133,6 +133,19 @@ class StreamReader(BodyReader):
                 return parts
         return []
 
+    def poll(self, size: int) -> list[bytes] | None:
+        while not self.done:
+            if not self._receive(size):
+                return None
+            parts = self._take()
+            if parts:
+                return parts
+        return []
+
+    def refuse(self, status: int) -> BodyFailed:
+        self.r.hc.timed_out = status == 408
+        return self._refused(status)
+
     def _refused(self, status: int) -> BodyFailed:
         self.r.hc.reading_body = False
         return BodyFailed(status)

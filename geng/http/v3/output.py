@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from geng.errors import ConnectionClosed
 from geng.http.filters import ClientGone, Parts, Writer
-from geng.http.headblock import Coding, Lines, head_block, settle
+from geng.http.headblock import Coding, Lines, head_block, may_trail, settle
 from geng.http.output import Output, bind_framed
 from geng.http.v3.request import RequestStream
 from geng.wire import http3 as wire
@@ -52,7 +52,7 @@ def output(r: Request) -> Writer:
         nothing = NoBody(r, head)
         nothing.end()
         return nothing
-    if out.content_length < 0 or out.expect_trailers:
+    if out.content_length < 0 or out.expect_trailers or may_trail(r):
         r.header_size += len(head)
         return FramedOutput(r, head)
     head += wire.data_header(out.content_length)
