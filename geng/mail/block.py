@@ -10,12 +10,10 @@ from geng.conf.compiler import fresh
 from geng.conf.directive import Conf, Level, command
 from geng.conf.tables import MAIL, MAIN
 from geng.errors import Invalid, Refused
-from geng.mail.conf import MailMain
-from geng.mail.session import accepted
-from geng.stream import listen
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
+    from geng.mail.conf import MailMain
     from geng.net.listen import Listening
 
 
@@ -55,7 +53,10 @@ class MailBlock(Conf, level=Level.MAIN):
 
 def read(cf: Cf) -> Mail:
     """Read the block that *cf* stands at."""
+    from geng.mail.conf import MailMain
+    from geng.mail.session import accepted
     from geng.modules.mail import PARTS, listens_ssl, registry
+    from geng.stream import listen
 
     classes = [cls for _, found in PARTS for cls in found]
     outer = cf.scope, cf.registry, cf.confs

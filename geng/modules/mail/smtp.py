@@ -12,7 +12,7 @@ from geng.mail.conf import MS, MailServer
 from geng.mail.protocol import M_LOGIN, M_NONE, M_PLAIN, STARTTLS_ON, Protocol, Refused, names_of
 from geng.mail.session import Session, shown
 from geng.modules.mail.words import methods, words
-from geng.net.resolver import ResolveFailed
+from geng.net.answers import ResolveFailed
 from geng.wire.mail import SMTP_COMMANDS, Command, read_line
 
 if TYPE_CHECKING:
