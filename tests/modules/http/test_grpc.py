@@ -217,7 +217,9 @@ class Peer:
 
 def start(server: Any, backend: Any, talk: Callable[[Peer], None], body: str = "", location: str = GRPC_PASS) -> Any:
     def conversation(sock: socket.socket) -> None:
-        talk(Peer(sock))
+        peer = Peer(sock)
+        talk(peer)
+        drain(peer)  # to close with something unread would reset the connection, and what was sent would be lost
 
     up = backend(talk=conversation)
     return server(CONF.replace("%BODY%", location.replace("%s", body)).replace("%HTTP%", ""), UP=up.port)
@@ -443,6 +445,7 @@ def test_next_upstream(server: Any, backend: Any) -> None:
         sid, _, _ = peer.request()
         count[0] += 1
         peer.head(sid, (b"x-try", b"%d" % count[0]), end=True, status=b"503" if count[0] == 1 else b"200")
+        drain(peer)
 
     up = backend(talk=lambda sock: talk(Peer(sock)))
     conf = CONF.replace("server 127.0.0.1:%UP%;", "server 127.0.0.1:%UP%; server 127.0.0.1:%UP%;")
