@@ -209,7 +209,8 @@ def send_alone(c: QuicConnection, frame: frames.Frame, least: int, path: Path, p
         return LATER
     payload += bytes(max(0, lowest - len(payload)))
     packet = build(frame.level, secret, dcid, scid, space.pnum, size, payload, c.key_phase)
-    frame.pn, frame.send_time, frame.plen = space.pnum, msec(), len(packet)
+    # a probe of the MTU may be larger than the whole window: counted, it would keep all else waiting for its answer
+    frame.pn, frame.send_time, frame.plen = space.pnum, msec(), 0 if probe else len(packet)
     frame.pkt_need_ack = frame.need_ack
     if c.debugs:
         debug.frame(c, frame, space.pnum, True)
