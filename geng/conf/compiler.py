@@ -107,6 +107,13 @@ class Cf:
         if self.unable is None:
             self.unable = self.error(f"{what} is not supported by geng yet")
 
+    def attempt(self, step: Callable[[Cf], object], file: str = "", line: int = 0) -> None:
+        """Do one of many steps after reading, such as the defaults of one location; who wants every fault goes on.
+
+        It is about what begins in *line* of *file*, where nginx reports the end of the outermost block.
+        """
+        step(self)
+
     def log(self, level: str, message: str) -> None:
         """Log *message* without a place."""
         self._warn(level, message)

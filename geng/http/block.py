@@ -142,7 +142,7 @@ def read(cf: Cf, modules: Sequence[Module]) -> Http:
 def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
     for cls in scope.classes:
         if cls.level is Level.MAIN:
-            confs.main[cls].resolve(cf)
+            cf.attempt(confs.main[cls].resolve)
     servers = [(srv, Confs(confs.main, srv.confs, srv.default.confs)) for srv in main.servers]
     for cls in scope.classes:
         if cls.level is not Level.MAIN:
@@ -153,7 +153,7 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
         _init_locations(srv, srv.default)
     for module in scope.modules:
         if module.postconfiguration is not None:
-            module.postconfiguration(cf)
+            cf.attempt(module.postconfiguration)
     scope.variables.link()
     bucket_size = hashes.aligned(main.variables_hash_bucket_size)
     hashes.Hash("variables_hash", main.variables_hash_max_size, bucket_size).build(scope.variables.names())
@@ -175,7 +175,7 @@ def _merge(cf: Cf, cls: type[Conf], servers: list[tuple[CoreSrv, Confs]], confs:
         for srv, inside in servers:
             cf.confs = inside
             srv.confs[cls].merge(cf, confs.srv[cls])
-            srv.confs[cls].resolve(cf)
+            cf.attempt(srv.confs[cls].resolve, srv.file, srv.line)
         return
     for srv, inside in servers:
         cf.confs = inside
@@ -183,10 +183,10 @@ def _merge(cf: Cf, cls: type[Conf], servers: list[tuple[CoreSrv, Confs]], confs:
         default.merge(cf, confs.loc[cls])
         _merge_inside(cf, cls, srv.default)
         cf.confs = inside
-        default.resolve(cf)
+        cf.attempt(default.resolve, srv.file, srv.line)
         for loc in _all_inside(srv.default):
             cf.confs = Confs(confs.main, srv.confs, loc.confs)
-            loc.confs[cls].resolve(cf)
+            cf.attempt(loc.confs[cls].resolve, loc.file, loc.line)
 
 
 def _merge_inside(cf: Cf, cls: type[Conf], parent: CoreLoc) -> None:

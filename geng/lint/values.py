@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from geng.conf.directive import commands_of
 from geng.conf.source import Sources
 from geng.conf.syntax import Node, Row
 from geng.conf.tables import HTTP, LOC, MAIN, SRV, UPS, entries
-from geng.errors import ConfigError, Invalid
+from geng.errors import ConfigError, Invalid, Refused
 from geng.lint.model import Finding, Severity
 from geng.lint.tree import DEEPEST, RAW, Place, Tree
 from geng.lint.validity import span, unfinished
@@ -34,6 +34,9 @@ WARNS = "nginx_warning"
 ENVIRONMENT = "environment"
 
 NOT_YET = " is not supported by geng yet"
+
+FOLLOWS = (AssertionError, AttributeError, KeyError, IndexError, TypeError, ValueError)
+"""What code meets when something that was refused, and reported, is missing."""
 
 _ENVIRONMENT = re.compile(
     r"failed \(\d+: |getpwnam|getgrnam|cannot load|BIO_new_file|host not found|SSL_CTX_load|dlopen\(\)"
@@ -106,6 +109,26 @@ class _Cf(Cf):
             super()._run(node)
         except ConfigError as error:
             self.reading.refused(error, node)
+        except FOLLOWS:
+            if not self.reading.faulty:
+                raise
+
+    def attempt(self, step: Callable[[Cf], object], file: str = "", line: int = 0) -> None:
+        reading = self.reading
+        reading.at = reading.place_of(file, line)
+        try:
+            super().attempt(step, file, line)
+        except ConfigError as error:
+            reading.refused(error, self.node)
+        except Refused as refused:
+            reading.refused(self.error(f'"{self.node.name}" directive {refused}'), self.node)
+        except Invalid as invalid:
+            reading.refused(self.error(str(invalid)), self.node)
+        except FOLLOWS:
+            if not reading.faulty:
+                raise
+        finally:
+            reading.at = None
 
 
 class Reading:
@@ -118,6 +141,8 @@ class Reading:
         self.refusals = 0
         self.unable: list[tuple[Node, str]] = []  # what geng does not run, and where it is said
         self.own: frozenset[str] = frozenset()  # the directives of modules that the configuration loads
+        self.at: Place | None = None  # what is looked at when reading is over
+        self._said: set[tuple[int, str]] = set()  # by id() of the place
         self._places: dict[int, Place] = {}  # by id() of the node
         self._lines: dict[tuple[str, int], Place] = {}
         for place in tree.root.walk():
@@ -149,10 +174,9 @@ class Reading:
             self.refused(error)
         except Invalid as invalid:
             self.refused(ConfigError(str(invalid)))
-        except (AssertionError, AttributeError, KeyError, IndexError, TypeError, ValueError):
-            if not self.refusals and not self.wrong:
+        except FOLLOWS:
+            if not self.faulty:
                 raise
-            # what was refused and left out is missing now: a fault that follows from the ones that are reported
         self.own = frozenset(cf.own)
         return self.found
 
@@ -174,6 +198,11 @@ class Reading:
                 users = [each for each in root.walk() if {zone.name, f"zone={zone.name}"} & set(each.args)]
                 self._add(f'zero size shared memory zone "{zone.name}"', next(iter(users), root), VALUE, Severity.ERROR)
 
+    @property
+    def faulty(self) -> bool:
+        """Whether anything is known to be refused."""
+        return bool(self.refusals or self.wrong)
+
     def refused(self, error: ConfigError, node: Node | None = None) -> None:
         """Note *error*, which is at *node* where that is known."""
         self.refusals += 1
@@ -182,9 +211,27 @@ class Reading:
                 self.unable.append((node, error.message))
             return
         place = self._places.get(id(node))
-        if node is None or error.line not in (node.line, node.end_line):
+        if self.at is not None:
+            place = self.at
+            if self._said_outside(place, error.message):
+                return
+        elif node is None or error.line not in (node.line, node.end_line):
             place = self._lines.get((error.file, error.line), place)
         self._add(error.message, place, VALUE, Severity.ERROR)
+
+    def place_of(self, file: str, line: int) -> Place | None:
+        """What begins there."""
+        return self._lines.get((file, line))
+
+    def _said_outside(self, place: Place, message: str) -> bool:
+        """Whether *message* has been said of *place* or of what it stands in, and was only inherited; if not, it is now."""
+        around: Place | None = place
+        while around is not None:
+            if (id(around), message) in self._said:
+                return True
+            around = around.parent
+        self._said.add((id(place), message))
+        return False
 
     def warned(self, message: str) -> None:
         text, file, line = message, "", 0

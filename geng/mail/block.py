@@ -70,7 +70,7 @@ def read(cf: Cf) -> Mail:
                 cf.confs = server.confs
                 mine: Any = server.confs[cls]
                 mine.merge(cf, confs[cls])
-                mine.resolve(cf)
+                cf.attempt(mine.resolve)
     except Refused as refused:
         raise cf.error(f'"{cf.node.name}" directive {refused}') from None
     except Invalid as invalid:

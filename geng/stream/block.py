@@ -102,13 +102,13 @@ def _finish(cf: Cf, scope: StreamScope, main: StreamMain, confs: Confs) -> None:
     for cls in scope.classes:
         if cls.level is Level.MAIN:
             cf.confs = confs
-            confs.main[cls].resolve(cf)
+            cf.attempt(confs.main[cls].resolve)
             continue
         for server in main.servers:
             cf.confs = server.confs
             mine: Any = server.confs[cls]
             mine.merge(cf, confs[cls])
-            mine.resolve(cf)
+            cf.attempt(mine.resolve)
     cf.confs = confs
     for module in scope.modules:
         if module.postconfiguration is not None:

@@ -254,6 +254,32 @@ def test_what_nginx_looks_at_in_the_end() -> None:
     assert faults(text) == [(1, "value", "2 worker_connections are not enough for 2 listening sockets")]
 
 
+def test_all_that_nginx_looks_at_in_the_end() -> None:
+    text = """\
+events {}
+http {
+    server {
+        fastcgi_buffers 2 1k; fastcgi_busy_buffers_size 512;
+        location / { proxy_pass http://127.0.0.1; proxy_cache absent; }
+        location /b { proxy_pass https://127.0.0.1; proxy_ssl_verify on; }
+    }
+}
+stream {
+    server { listen 127.0.0.1:1 ssl; return a; }
+    server { listen 127.0.0.1:2; proxy_pass 127.0.0.1:3; proxy_ssl on; proxy_ssl_verify on; }
+}
+"""
+    least = 'the maximum of the value of "fastcgi_buffer_size" and one of the "fastcgi_buffers"'
+    at_the_end = [fault for fault in faults(text) if "zero size" not in fault[2]]
+    assert at_the_end == [
+        (3, "value", f'"fastcgi_busy_buffers_size" must be equal to or greater than {least}'),
+        (5, "value", '"proxy_cache" zone "absent" is unknown'),
+        (6, "value", "no proxy_ssl_trusted_certificate for proxy_ssl_verify"),
+        (9, "value", 'no "ssl_certificate" is defined for the "listen ... ssl" directive in nginx.conf:10'),
+        (9, "value", "no proxy_ssl_trusted_certificate for proxy_ssl_verify"),
+    ]
+
+
 def test_the_inside_of_blocks_tells_the_level() -> None:
     assert context_of(load(b"if ($a) { add_header A b; }", "f")) == LOC
     assert context_of(load(b"if ($a) { return 403; }", "f")) == SRV
