@@ -172,8 +172,8 @@ class Lexer:
     def _rows(text: str, pos: int, line: int, limit: int) -> Rows | None:
         """The plain directives that begin at *pos*, as one token."""
         rows: list[PlainRow] = []
-        row_at, count = _ROW.match, text.count
-        while (row := row_at(text, pos)) is not None:
+        row_at, count = _ROW.scanner(text, pos).match, text.count  # type: ignore[attr-defined]
+        while (row := row_at()) is not None:
             start, end = row.span(1)
             words = row[1].split()
             if end - start >= limit - 1 or words[0].endswith("_lua_block"):

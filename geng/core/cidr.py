@@ -55,11 +55,14 @@ def _number(text: str) -> tuple[int, int]:
             return 6, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
     except (OSError, ValueError):
         raise BadCidr(text) from None
-    return 4, _ipv4(text)
+    return 4, ipv4_number(text)
 
 
-def _ipv4(text: str) -> int:
-    """Four numbers; as nginx reads them, so with any zeros in front, and 255.255.255.255 is none (INADDR_NONE)."""
+def ipv4_number(text: str) -> int:
+    """Four numbers; as nginx reads them: zeros in front or none at all, and 255.255.255.255 is no address (INADDR_NONE).
+
+    Raises BadCidr.   nginx: ngx_inet_addr
+    """
     octets = text.split(".")
     if len(octets) != 4 or any(octet and not (octet.isascii() and octet.isdigit()) for octet in octets):
         raise BadCidr(text)
@@ -81,3 +84,11 @@ def parse(text: bytes, mapped: bool = True) -> tuple[int, int]:
     if mapped and version == 6 and number >> 32 == 0xFFFF:
         return 4, number & 0xFFFFFFFF
     return version, number
+
+
+def ipv4(text: str) -> str:
+    """*text* in the plain form if it is an address as nginx reads it, else ""."""
+    try:
+        return socket.inet_ntoa(ipv4_number(text).to_bytes(4, "big"))
+    except BadCidr:
+        return ""

@@ -33,9 +33,10 @@ def _powers(length: int) -> tuple[int, ...]:
     return tuple(pow(31, length - 1 - i, _WRAP + 1) for i in range(length))
 
 
-def element_size(key: bytes) -> int:
-    """Bytes that one entry takes in its bucket."""
-    return POINTER + -(-(len(key) + 2) // POINTER) * POINTER
+@cache
+def element_size(length: int) -> int:
+    """Bytes that an entry takes in its bucket whose key has *length* bytes."""
+    return POINTER + -(-(length + 2) // POINTER) * POINTER
 
 
 @dataclass(slots=True)
@@ -57,8 +58,8 @@ class Hash:
             raise ConfigError(f"could not build {name}, you should increase {name}_max_size: {self.max_size}")
         if self.bucket_size > 65536 - CACHE_LINE:
             raise ConfigError(f"could not build {name}, too large {name}_bucket_size: {self.bucket_size}")
-        sizes = [element_size(key) for key in keys]
-        if any(self.bucket_size < each + POINTER for each in sizes):
+        sizes = [element_size(length) for length in map(len, keys)]
+        if self.bucket_size < max(sizes, default=0) + POINTER:
             raise ConfigError(f"could not build {name}, you should increase {name}_bucket_size: {self.bucket_size}")
         if self.warn is not None and keys and not self._fits(keys, sizes):
             self.warn(

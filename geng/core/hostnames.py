@@ -36,7 +36,12 @@ class HostTable(Generic[V]):
 
     def add(self, name: bytes, value: V, wildcards: bool = True) -> None:
         """Put *value* under *name*; raises BadName or Conflict, and then nothing has changed."""
-        entries = _entries(self, name) if wildcards else [(self.exact, name)]
+        if not wildcards:
+            if name in self.exact:
+                raise Conflict(name)
+            self.exact[name] = value
+            return
+        entries = _entries(self, name)
         for table, key in entries:
             if key in table:
                 raise Conflict(name)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from geng.conf.convert import to_bytes
+from geng.core.cidr import ipv4
 from geng.core.hostnames import HostTable
 from geng.core.values import BadValue, atoi, parse_sec, parse_size
 from geng.errors import Invalid, Refused
@@ -194,10 +195,9 @@ def _ipv6(text: str, default_port: int) -> list[Any]:
 
 
 def _resolve(host: str, port: int) -> list[Any]:
-    if re.fullmatch(r"(?:\d{1,3}\.){3}\d{1,3}", host):
-        octets = [int(part) for part in host.split(".")]
-        if max(octets) <= 255:
-            return [(".".join(map(str, octets)), port)]
+    plain = ipv4(host)
+    if plain:
+        return [(plain, port)]
     try:
         found = socket.getaddrinfo(to_bytes(host), None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except (OSError, UnicodeError):

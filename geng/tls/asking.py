@@ -8,13 +8,13 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 from typing import TYPE_CHECKING, Any
 
+from geng.core.cidr import ipv4
 from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.http1 import DONE, HTTP, parse_response
 from geng.net import sockaddr as sa
 from geng.net.answers import ResolveFailed
 from geng.net.connect import NoConnections, connect
 from geng.tls.ocsp import OcspFailed, Responder, examine, request
-from geng.upstream.address import ipv4
 
 if TYPE_CHECKING:
     from geng.core.log import Log

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geng.conf.convert import to_bytes
+from geng.core.cidr import ipv4
 from geng.errors import Invalid
 
 #: host -> sockaddrs, all addresses of it in the order to use them; raises OSError.
@@ -19,7 +20,6 @@ Resolve = Callable[[str, int], list[Any]]
 
 UNIX_PATH_MAX = 108  # sizeof(sun_path)
 
-_IPV4 = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,10})\.(\d{1,10})", re.ASCII)
 _PORT = re.compile(r"\d+", re.ASCII)
 
 
@@ -161,12 +161,3 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise BadAddress("invalid port")
     return port
-
-
-def ipv4(text: str) -> str:
-    """*text* in the plain form if it is four decimal numbers up to 255, else ""."""
-    match = _IPV4.fullmatch(text)
-    if match is None:
-        return ""
-    octets = [int(octet) for octet in match.groups()]
-    return "" if max(octets) > 255 else ".".join(map(str, octets))

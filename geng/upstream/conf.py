@@ -33,9 +33,10 @@ from geng.conf.convert import (
 )
 from geng.conf.directive import Conf, Level, directive
 from geng.conf.tables import HTTP, LOC, SRV
+from geng.core.cidr import ipv4
 from geng.errors import Invalid
 from geng.upstream import cache_conf, tls_conf
-from geng.upstream.address import BadAddress, ipv4
+from geng.upstream.address import BadAddress
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf

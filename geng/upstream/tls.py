@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from geng.core.cidr import ipv4
 from geng.errors import ConnectionClosed, TimedOut
 from geng.net.tls import Tls, TlsConnection, connect_tls, secure, take_raised
 from geng.tls.certificates import use_certificate
@@ -16,7 +17,6 @@ from geng.tls.errors import take_errors
 from geng.tls.loading import CannotLoad, RuntimeCache
 from geng.tls.openssl import library
 from geng.upstream import conf as ft
-from geng.upstream.address import ipv4
 
 if TYPE_CHECKING:
     from geng.tls.context import Context

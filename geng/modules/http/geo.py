@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import to_bytes, to_text
 from geng.conf.directive import Conf, Level, command
 from geng.conf.tables import HTTP
-from geng.core.cidr import BadCidr, Cidr, parse
+from geng.core.cidr import BadCidr, Cidr, ipv4_number, parse
 from geng.errors import Invalid
 from geng.http.forwarded import forwarded_address
 from geng.http.module import CHANGEABLE, NOCACHEABLE, Getter, Module, Variable
@@ -220,8 +220,8 @@ def read_network(cf: Cf, text: str) -> Cidr:
 def _limits(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     try:
-        start, end = (int.from_bytes(socket.inet_pton(socket.AF_INET, part), "big") for part in (first, last))
-    except (OSError, ValueError):
+        start, end = map(ipv4_number, (first, last))
+    except BadCidr:
         start, end = 1, 0
     if not dash or start > end:
         raise Invalid(f'invalid range "{text}"')

@@ -84,14 +84,14 @@ class MapTable:
 
     def read(self, cf: Cf, words: tuple[str, ...]) -> None:
         """One row; raises Invalid."""
-        if words == ("hostnames",):
-            self.hostnames = True
-            return
-        if words == ("volatile",):
-            self.volatile = True
-            return
         if len(words) != 2:
-            raise Invalid("invalid number of the map parameters")
+            if words == ("hostnames",):
+                self.hostnames = True
+            elif words == ("volatile",):
+                self.volatile = True
+            else:
+                raise Invalid("invalid number of the map parameters")
+            return
         key, text = words
         made = self.values.get(text)
         if made is None:
