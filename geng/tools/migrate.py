@@ -37,6 +37,7 @@ NO_EFFECT = {
     "epoll_events": "has no effect: the loop finds its own measure",
     "lock_file": "has no effect, as with nginx on Linux",
     "gzip_no_buffer": "has no effect",
+    "quic_bpf": "has no effect: a QUIC packet finds its worker without (docs/quic.md)",
     "image_filter": "decodes no image of more than 50 million pixels: it answers 415",
     "xslt_stylesheet": "stylesheets may read files, but not the network, and write nothing",
     "dav_methods": "COPY shows the copy when it is complete; DELETE of a link to a folder with a slash deletes nothing",
