@@ -10,7 +10,7 @@ import pytest
 from geng.conf import convert
 from geng.conf.convert import Path, Sized, bounded, enum, to_bytes, to_text
 from geng.conf.directive import Conf, Level, directive
-from geng.errors import Invalid, Refused
+from geng.errors import ConfigError, Invalid, Refused
 
 
 class Scope:
@@ -227,7 +227,7 @@ CLASHES = [
 @pytest.mark.parametrize(("first", "second", "message"), CLASHES)
 def test_paths_that_clash(cf: Any, first: Path, second: Path, message: str) -> None:
     assert convert.add_path(cf, first) is first
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises((Invalid, ConfigError)) as refusal:
         convert.add_path(cf, second)
     assert str(refusal.value) == message
 
