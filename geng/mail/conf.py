@@ -55,6 +55,7 @@ class MailMain(Conf, level=Level.MAIN):
         self.servers: list[MailServer] = []
         self.addresses: list[Address] = []
         self.worker: Any = None  # once there is one
+        self.debugging: Any = None  # what debug_connection says
 
     @command("server", MAIL, block=True)
     def server(self, cf: Cf) -> None:

@@ -87,7 +87,8 @@ class Session:
 
     @property
     def log(self) -> Any:
-        return self.server.log
+        debugging = self.server.main.debugging
+        return self.server.log if debugging is None else debugging.log_of(self.c, self.server.log)
 
     @property
     def worker(self) -> Any:

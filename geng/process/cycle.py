@@ -172,6 +172,8 @@ class Cycle:
             debug.link(self.http, self.events.debug_connection, content)
         if self.stream is not None:
             stream_debug.link(self.stream, self.events.debug_connection)
+        if self.mail is not None and self.events.debug_connection:
+            self.mail.main.debugging = debug.Debugging(self.events.debug_connection)
         self.listenings = self._with_clones(listenings)
 
     def _tell(self, level: str, message: str) -> None:

@@ -386,6 +386,18 @@ def test_client_certificate(setup: Any, authority: Authority) -> None:
 # ---- the process
 
 
+def test_debug_connection(server: Any, backend: Any) -> None:
+    text = CONF.replace("events {}", "events { debug_connection 127.0.0.0/8; }")
+    for name in ("MAIL", "SERVER"):
+        text = text.replace(f"%{name}%", "")
+    s = server(text.replace("%PROTOCOL%", "pop3"), AUTH=1, probe=False)
+    with socket.create_connection(s.address(), timeout=10) as sock:
+        sock.recv(100)
+        sock.sendall(b"QUIT\r\n")
+        assert sock.recv(100) == b"+OK\r\n"
+    assert "*1 mail command: QUIT" in s.log()
+
+
 def test_reload_keeps_sessions(setup: Any) -> None:
     s = setup("pop3")
     client = poplib.POP3(*s.address, timeout=10)
