@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,7 +15,10 @@ import pytest
 
 from geng.hot.hpack import Decoder, field
 from geng.wire import http2 as wire
+from geng.wire import http3
 from tests.harness.applications import exactly
+from tests.harness.tls import Authority
+from tests.http.v3.client import Client as Http3Client
 
 CONF = """
 events {}
@@ -520,3 +524,32 @@ def test_client_body_that_never_ends(server: Any, backend: Any) -> None:
             seen += more
     assert b"first" in seen and not seen.endswith(b"0\r\n\r\n")
     assert "client timed out" in s.log()
+
+
+def test_both_directions_over_http3(server: Any, backend: Any, tmp_path: Path) -> None:
+    """A client of HTTP/3 sends more of its body once it has seen the response begin."""
+
+    def talk(peer: Peer) -> None:
+        while peer.frame()[0] != wire.HEADERS:
+            pass
+        peer.head(1)
+        peer.data(1, b"first")
+        body = b""
+        while True:
+            kind, flags, _, payload = peer.frame()
+            body += payload if kind == wire.DATA else b""
+            if kind == wire.DATA and flags & wire.END_STREAM:
+                break
+        peer.data(1, b" then " + body)
+        peer.block(1, ((b"grpc-status", b"0"),), True)
+
+    Authority(tmp_path).issue("localhost")
+    listen = "listen 127.0.0.1:%PORT% quic; ssl_certificate localhost.crt; ssl_certificate_key localhost.key;"
+    s = start(server, backend, talk, location=listen + GRPC_PASS)
+    with Http3Client(s.address()) as client:
+        sid = client.ask("/", method="POST", body=b"abc", end=False)
+        client.until(lambda: sid in client.answers and client.answers[sid].body == b"first")
+        client.send(sid, http3.frame(http3.DATA, b"def"), True)
+        answer = client.answer(sid)
+    assert answer.body == b"first then abcdef"
+    assert ("grpc-status", "0") in [line for head in answer.heads for line in head]
