@@ -473,6 +473,10 @@ class QuicStream(Connection):
                 return
             if self.send_state not in (Send.DATA_RECVD, Send.RESET_RECVD):
                 return
+            unread = self.recv_last - self._flowed
+            if unread > 0:
+                self._flowed = self.recv_last
+                c.stream_read(unread)  # or what nobody reads would fill the connection's window for good
         self.outgoing.clear()
         self.arrived.clear()
         c.stream_is_gone(self)

@@ -34,7 +34,7 @@ def serve(stream: Any) -> None:
     try:
         while True:
             data = stream.read(65536, 10_000)
-            if not data:
+            if not data or data.startswith(b"drop"):
                 break
             stream.send((data,), 10_000)
         stream.end()

@@ -158,6 +158,24 @@ def test_more_streams_than_at_once(echo: Callable[..., Echo]) -> None:
     run(work())
 
 
+def test_what_nobody_reads_does_not_fill_the_connection(echo: Callable[..., Echo]) -> None:
+    """Streams are closed with a body unread, of more bytes together than the connection's window has."""
+    server = echo()
+
+    async def work() -> None:
+        async with client(server) as c:
+            for _ in range(200):
+                reader, writer = await c.create_stream()
+                writer.write(b"drop")
+                await c.ping()
+                writer.write(bytes(60_000))
+                writer.write_eof()
+                await asyncio.wait_for(reader.read(), LIMIT)
+            await talk(c, b"still room")
+
+    run(work())
+
+
 class Relay(asyncio.DatagramProtocol):
     """Stands between: *spoil(datagram, n)* gives what becomes of the n-th one; `move()` changes its address."""
 
