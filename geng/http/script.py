@@ -85,6 +85,10 @@ class Variables:
             return
         self.defined[variable.name] = variable
 
+    def reserve(self, name: str) -> None:
+        """Refuse *name* where add() would, before the block is read that says what it is."""
+        self.add(Variable(name, _not_found, CHANGEABLE))
+
     def ref(self, name: str) -> VariableRef:
         """The reference to variable *name* (lower case in nginx, so here); raises Invalid for none at all."""
         name = name.lower()

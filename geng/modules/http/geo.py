@@ -36,6 +36,8 @@ class GeoConf(Conf, level=Level.MAIN):
             if word[:1] != "$" or word == "$":
                 raise Invalid(f'invalid variable name "{word}"')
         source = cf.scope.variables.ref(words[0][1:]) if len(words) == 2 else None
+        name = words[-1][1:].lower()
+        cf.scope.variables.reserve(name)
         table = GeoTable(self.knows_proxies)
         for row in cf.rows(node.block or []):
             if row.block is not None or row.raw is not None:
@@ -46,7 +48,7 @@ class GeoConf(Conf, level=Level.MAIN):
                 raise cf.error(str(invalid)) from None
         cf.node = node
         flags = CHANGEABLE | (NOCACHEABLE if table.volatile else 0)
-        cf.scope.variables.add(Variable(words[-1][1:].lower(), table.getter(source), flags))
+        cf.scope.variables.add(Variable(name, table.getter(source), flags))
 
 
 class GeoTable:

@@ -36,6 +36,8 @@ class MapConf(Conf, level=Level.MAIN):
         subject = compile_value(cf, source)
         if name[:1] != "$":
             raise Invalid(f'invalid variable name "{name}"')
+        name = name[1:].lower()
+        cf.scope.variables.reserve(name)
         table = MapTable(subject)
         for row in cf.rows(node.block or []):
             if row.block is not None or row.raw is not None:
@@ -47,7 +49,6 @@ class MapConf(Conf, level=Level.MAIN):
         cf.node = node
         self._check_size(cf, table)
         flags = CHANGEABLE | (NOCACHEABLE if table.volatile else 0)
-        name = name[1:].lower()
         cf.scope.variables.add(Variable(name, table.getter(name), flags))
 
     def _check_size(self, cf: Cf, table: MapTable) -> None:

@@ -33,6 +33,8 @@ class SplitClientsConf(Conf, level=Level.MAIN):
         subject = compile_value(cf, source)
         if name[:1] != "$":
             raise Invalid(f'invalid variable name "{name}"')
+        name = name[1:].lower()
+        cf.scope.variables.reserve(name)
         parts = []
         for row in cf.rows(node.block or [], opens=False):
             if row.block is not None or row.raw is not None:
@@ -40,7 +42,7 @@ class SplitClientsConf(Conf, level=Level.MAIN):
             parts.append((_percent(cf, row.name), to_bytes(row.args[0]) if row.args else b""))
         cf.node = node
         cf.file, cf.line = node.file, node.end_line
-        cf.scope.variables.add(Variable(name[1:].lower(), _getter(subject, _limits(parts)), CHANGEABLE))
+        cf.scope.variables.add(Variable(name, _getter(subject, _limits(parts)), CHANGEABLE))
 
 
 def _percent(cf: Cf, word: str) -> int:
