@@ -65,7 +65,9 @@ class CharsetMain(Conf, level=Level.MAIN):
             raise Invalid(f'duplicate "charset_map" between "{first}" and "{second}"')
         node = cf.node
         rows = []
-        for row in cf.rows(node.block or []):
+        for row in cf.rows(node.block or [], opens=False):
+            if row.block is not None or row.raw is not None:
+                raise cf.error('unexpected "{"')
             if len(row.args) != 1:
                 raise cf.error("invalid parameters number")
             code = _code(cf, row.name)
