@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lark import Lark, Token, Tree, UnexpectedInput
 
@@ -197,6 +197,7 @@ def skeleton_of(rows: list[Row]) -> list[object]:
 
 
 @given(TEXTS)
+@example("x_by_lua_block{ c; {} }\n a;")
 def test_lark_alone_reads_the_same(lark: Lark, text: str) -> None:
     rows = parse(text.encode("latin-1"), "f")
     try:
