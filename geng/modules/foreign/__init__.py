@@ -10,9 +10,7 @@ from geng.http.module import Module
 from geng.modules.foreign import perl
 from geng.modules.foreign.main import MAIN_CONFS as MAIN_CONFS
 
-HTTP_MODULES: tuple[Module, ...] = (
-    perl.module,
-)
+HTTP_MODULES: tuple[Module, ...] = (perl.module,)
 
 
 def http_modules(own: tuple[Module, ...]) -> tuple[Module, ...]:

@@ -14,6 +14,4 @@ class PerftoolsConf(Foreign, level=Level.MAIN, module="google_perftools", rules=
     """Google's profiler."""
 
 
-MAIN_CONFS: tuple[type[Conf], ...] = (
-    PerftoolsConf,
-)
+MAIN_CONFS: tuple[type[Conf], ...] = (PerftoolsConf,)
