@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import brotli
 import pytest
 import zstandard
 
-from tests.harness.backend import Answer
+from scripts.lib.servers import wait_until
+from tests.harness.backend import Answer, Backend
 from tests.harness.client import request
 from tests.harness.server import Server
 
@@ -32,10 +35,15 @@ http {
         location /static/ { alias %DIR%/; brotli_static on; zstd_static on; gzip_static on; }
         location /always/ { alias %DIR%/; brotli_static always; }
         location /proxied/ { proxy_pass http://127.0.0.1:%UP%; }
-        location /stream/ { proxy_pass http://127.0.0.1:%UP%; proxy_buffering off; }
+        location /stream/ { proxy_pass http://127.0.0.1:%PIECES%; proxy_buffering off; }
     }
 }
 """
+
+
+def logged(s: Server, target: str) -> str:
+    """The last line for *target*."""
+    return next((line for line in reversed(s.log("ratio.log").splitlines()) if line.startswith(f"{target} ")), "")
 
 
 def decoded(data: bytes, coding: str) -> bytes:
@@ -46,15 +54,31 @@ def decoded(data: bytes, coding: str) -> bytes:
     return zlib.decompress(data, 31)
 
 
-@pytest.fixture
-def running(server: Any, backend: Any) -> Any:
+class Pieces:
+    """An upstream that sends half of what it promised, and the rest never."""
+
+    def __call__(self, sock: Any) -> None:
+        sock.recv(10000)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 10000\r\n\r\n" + b"a" * 5000)
+        sock.recv(1)  # until geng gives up, because its client has
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, command: list[str]) -> Iterator[Server]:
     files = {"page.html": TEXT, "notes.txt": TEXT, "small.html": "small", "page.html.br": brotli.compress(TEXT)}
-    return server(CONF, UP=backend(lambda r: Answer(TEXT, headers={"Content-Type": "text/html"})).port, files=files)
+    whole = Backend(lambda r: Answer(TEXT, headers={"Content-Type": "text/html"}))
+    pieces = Backend(talk=Pieces())
+    folder = tmp_path_factory.mktemp("compressed")
+    started = Server(CONF, folder, command=command, UP=whole.port, PIECES=pieces.port, files=files).start()
+    yield started
+    started.stop()
+    whole.stop()
+    pieces.stop()
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip"])
 @pytest.mark.parametrize("target", ["/page.html", "/text/notes.txt", "/proxied/"])
-def test_compressed(running: Any, coding: str, target: str) -> None:
+def test_compressed(running: Server, coding: str, target: str) -> None:
     if (target, coding) == ("/text/notes.txt", "gzip"):
         assert "Content-Encoding" not in running.get(target, headers={"Accept-Encoding": coding})
         return
@@ -64,8 +88,9 @@ def test_compressed(running: Any, coding: str, target: str) -> None:
     assert target == "/proxied/" or answer["ETag"].startswith("W/")
     assert len(answer.body) < len(TEXT) / 3
     assert decoded(answer.body, coding) == TEXT
-    running.stop()
-    ratios = dict(word.split("=") for word in running.log("ratio.log").split()[1:])
+    wait_until(lambda: logged(running, target), "the line in the log")
+    ratios = dict(word.split("=") for word in logged(running, target).split()[1:])
+    os.truncate(running.folder / "ratio.log", 0)
     assert {name for name, value in ratios.items() if value != "-"} == {coding}
     hundredths = len(TEXT) * 1000 // len(answer.body)
     assert ratios[coding] == f"{(hundredths + 5) // 1000}.{(hundredths + 5) // 10 % 100:02}"
@@ -86,12 +111,12 @@ def test_compressed(running: Any, coding: str, target: str) -> None:
         ("/missing", "br", "br"),
     ],
 )
-def test_which(running: Any, target: str, accepted: str, coding: Any) -> None:
+def test_which(running: Server, target: str, accepted: str, coding: Any) -> None:
     found = running.get(target, headers={"Accept-Encoding": accepted}).get("Content-Encoding")
     assert found == coding
 
 
-def test_static_files(running: Any) -> None:
+def test_static_files(running: Server) -> None:
     answer = running.get("/static/page.html", headers={"Accept-Encoding": "gzip, br"})
     assert (answer["Content-Encoding"], answer["Content-Type"]) == ("br", "text/html")
     assert answer["Content-Length"] == str(len(brotli.compress(TEXT)))
@@ -102,18 +127,9 @@ def test_static_files(running: Any) -> None:
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip"])
-def test_what_is_there_goes_out(server: Any, backend: Any, coding: str) -> None:
+def test_what_is_there_goes_out(running: Server, coding: str) -> None:
     """An answer that comes in pieces reaches the client in pieces."""
-    waiting: list[Any] = []
-
-    def talk(sock: Any) -> None:
-        sock.recv(10000)
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 10000\r\n\r\n" + b"a" * 5000)
-        waiting.append(sock.recv(1))  # until the client has seen that, and the test says so by closing
-
-    up = backend(talk=talk)
-    s = server(CONF, UP=up.port)
-    with s.connect() as c:
+    with running.connect() as c:
         c.send(request("/stream/", headers={"Accept-Encoding": coding}))
         c._until(b"\r\n\r\n")
         size = int(c._until(b"\r\n"), 16)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +16,32 @@ import pytest
 
 from scripts.lib.servers import wait_until
 from tests.harness.applications import FastcgiApp, ScgiApp, UwsgiApp, stdout
-from tests.harness.client import Truncated
+from tests.harness.backend import Backend
+from tests.harness.client import Truncated, request
+from tests.harness.server import Server
 from tests.harness.tls import Authority
 
 CONF = """
 events {}
 http {
-    %PROTOCOL%_temp_path %DIR%/temp;
-    %PROTOCOL%_cache_path %DIR%/cache keys_zone=one:1m use_temp_path=on;
-    upstream u { server 127.0.0.1:%UP%; }
+    proxy_temp_path %DIR%/temp/p; fastcgi_temp_path %DIR%/temp/f; uwsgi_temp_path %DIR%/temp/u; scgi_temp_path %DIR%/temp/s;
+    proxy_cache_path %DIR%/cache keys_zone=one:1m;
+    fastcgi_cache_path %DIR%/cache_f keys_zone=f:1m;
+    uwsgi_cache_path %DIR%/cache_u keys_zone=u:1m;
+    scgi_cache_path %DIR%/cache_s keys_zone=s:1m;
     server {
         listen 127.0.0.1:%PORT%;
-        location / {
-            set $memcached_key key;
-            %PROTOCOL%_pass %SCHEME%u;
-            %PROTOCOL%_read_timeout 10s;
-            %PROTOCOL%_buffering %BUFFERING%;
-            %CACHE%
-        }
+        set $memcached_key key;
+%LOCATIONS%
+        location /handshake/ { proxy_pass https://127.0.0.1:%HANDSHAKE%; }
         location /alive { return 204; }
     }
 }
+"""
+LOCATION = """
+        location /%NAME%/on/ { %P%_pass %TO%; %CACHE% }
+        location /%NAME%/off/ { %P%_pass %TO%; %OFF% }
+        location /%NAME%/soon/ { %P%_pass %TO%; %P%_read_timeout 100ms; }
 """
 SIZE = 1_000_000
 HEAD = b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % SIZE
@@ -61,39 +68,70 @@ def said(protocol: str, body: bytes) -> bytes:
     return stdout(head) + b"".join(stdout(body[i : i + 50_000]) for i in range(0, len(body), 50_000))
 
 
-@pytest.fixture(scope="session")
-def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("dying")).issue("localhost")
+class Backends:
+    """One for each protocol; what it does with a connection once the request has been read is `talk[protocol]`."""
+
+    def __init__(self, ca: Authority) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(ca.folder / "localhost.crt", ca.folder / "localhost.key")
+        self.talk: dict[str, Callable[[Any], None]] = {}
+        self.backends = {name: Backend(talk=partial(self.serve, name)) for name in (*PROTOCOLS, "handshake")}
+
+    def serve(self, protocol: str, sock: socket.socket) -> None:
+        sock.settimeout(20)
+        if protocol == "tls":
+            sock = self.context.wrap_socket(socket.socket(fileno=sock.detach()), server_side=True)
+        if protocol in READERS:
+            READERS[protocol](sock)
+        else:
+            sock.recv(10_000)
+        self.talk[protocol](sock)
+        sock.close()
+
+    def configuration(self) -> str:
+        made = ""
+        for name in PROTOCOLS:
+            p = "proxy" if name == "tls" else name
+            scheme = {"proxy": "http://", "tls": "https://"}.get(name, "")
+            zone = "one" if p == "proxy" else p[0]
+            cache = f"{p}_cache {zone}; {p}_cache_key $uri; {p}_cache_valid 1h; {p}_cache_lock on;"
+            off = f"{p}_buffering off;"
+            if p == "memcached":
+                cache = off = ""
+            text = LOCATION.replace("%NAME%", name).replace("%P%", p).replace("%CACHE%", cache).replace("%OFF%", off)
+            made += text.replace("%TO%", f"{scheme}127.0.0.1:{self.backends[name].port}")
+        return CONF.replace("%LOCATIONS%", made).replace("%HANDSHAKE%", str(self.backends["handshake"].port))
+
+    def stop(self) -> None:
+        for one in self.backends.values():
+            one.stop()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, command: list[str]) -> Iterator[tuple[Server, Backends]]:
+    backends = Backends(Authority(tmp_path_factory.mktemp("dying-ca")).issue("localhost"))
+    folder = tmp_path_factory.mktemp("dying")
+    (folder / "temp").mkdir()
+    running = Server(backends.configuration(), folder, command=command).start()
+    yield running, backends
+    running.stop()
+    backends.stop()
 
 
 @pytest.fixture
-def start(server: Any, backend: Any, ca: Authority) -> Callable[..., Any]:
-    """`start(protocol, buffering, talk)`: *talk* gets each connection once the request has been read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(ca.folder / "localhost.crt", ca.folder / "localhost.key")
+def start(both: tuple[Server, Backends]) -> Callable[..., Server]:
+    """`start(protocol, talk)`: the server, whose log begins anew."""
+    running, backends = both
 
-    def begin(protocol: str, buffering: str, talk: Callable[[Any, socket.socket], None]) -> Any:
-        def whole(sock: socket.socket) -> None:
-            plain = sock
-            sock.settimeout(20)
-            if protocol == "tls":
-                sock = context.wrap_socket(socket.socket(fileno=sock.detach()), server_side=True)
-            if protocol in READERS:
-                READERS[protocol](sock)
-            else:
-                sock.recv(10_000)
-            talk(sock, plain)
-            sock.close()
-
-        name = "proxy" if protocol == "tls" else protocol
-        scheme = {"proxy": "http://", "tls": "https://"}.get(protocol, "")
-        cache = f"{name}_cache one; {name}_cache_key $uri; {name}_cache_valid 1h; {name}_cache_lock on;"
-        text = CONF.replace("%CACHE%", cache if buffering == "on" and name != "memcached" else "")
-        if name == "memcached":
-            text = "\n".join(line for line in text.splitlines() if "_path" not in line and "_buffering" not in line)
-        return server(text, UP=backend(talk=whole).port, PROTOCOL=name, SCHEME=scheme, BUFFERING=buffering)
+    def begin(protocol: str, talk: Callable[[Any], None]) -> Server:
+        backends.talk[protocol] = talk
+        os.truncate(running.folder / "error.log", 0)
+        return running
 
     return begin
+
+
+FOLDERS = ("temp", "cache", "cache_f", "cache_u", "cache_s")
 
 
 def files_below(*folders: Path) -> list[Path]:
@@ -103,7 +141,7 @@ def files_below(*folders: Path) -> list[Path]:
 def check(s: Any, *words: str) -> None:
     """Nothing left, the words in one line of the log, and the worker well."""
     wait_until(lambda: any(all(word in line for word in words) for line in s.log().splitlines()), f"{words} in the log")
-    wait_until(lambda: not files_below(s.folder / "temp", s.folder / "cache", s.folder / "proxy_temp"), "no files left")
+    wait_until(lambda: not files_below(*(s.folder / name for name in FOLDERS)), "no files left")
     assert s.get("/alive").status == 204
     assert "[alert]" not in s.log()
 
@@ -112,9 +150,9 @@ def check(s: Any, *words: str) -> None:
 def test_nothing_at_all_or_half_a_head(start: Any, protocol: str) -> None:
     answers = [b"", said(protocol, b"")[:9], said(protocol, b"")[:14]]
     turn = iter(answers)
-    s = start(protocol, "on", lambda sock, plain: sock.sendall(next(turn)))
+    s = start(protocol, lambda sock: sock.sendall(next(turn)))
     for _ in answers:
-        assert s.get("/").status == 502
+        assert s.get(f"/{protocol}/on/").status == 502
     check(s, "[error]", EOF, HEADER, "request: ", "upstream: ")
     assert s.log().count(EOF) == len(answers)
 
@@ -123,9 +161,9 @@ def test_nothing_at_all_or_half_a_head(start: Any, protocol: str) -> None:
 @pytest.mark.parametrize("protocol", [one for one in PROTOCOLS if one != "fastcgi"])  # has an end of its own: test_fastcgi
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_half_a_body(start: Any, protocol: str, buffering: str, size: int) -> None:
-    s = start(protocol, buffering, lambda sock, plain: sock.sendall(said(protocol, b"x" * size)))
+    s = start(protocol, lambda sock: sock.sendall(said(protocol, b"x" * size)))
     with s.connect() as c, pytest.raises(Truncated) as broken:
-        c.ask("/")
+        c.ask(f"/{protocol}/{buffering}/")
     assert broken.value.args[0] == b"x" * size
     check(s, "[error]", EOF, BODY)
 
@@ -133,19 +171,19 @@ def test_half_a_body(start: Any, protocol: str, buffering: str, size: int) -> No
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("sent", [b"", b"x" * 1000])
 def test_reset(start: Any, protocol: str, sent: bytes) -> None:
-    def talk(sock: Any, plain: socket.socket) -> None:
+    def talk(sock: Any) -> None:
         if sent:
             sock.sendall(said(protocol, sent))
             seen.wait(5)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     seen = threading.Event()
-    s = start(protocol, "off", talk)
+    s = start(protocol, talk)
     with s.connect() as c:
         if not sent:
-            assert c.ask("/").status == 502
+            assert c.ask(f"/{protocol}/off/").status == 502
         else:
-            c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            c.send(request(f"/{protocol}/off/"))
             c._until(b"\r\n\r\n")
             assert c.exactly(1000) == sent
             seen.set()
@@ -178,8 +216,8 @@ GARBAGE = [
 
 @pytest.mark.parametrize(("protocol", "answer", "message"), GARBAGE)
 def test_garbage(start: Any, protocol: str, answer: bytes, message: str) -> None:
-    s = start(protocol, "on", lambda sock, plain: sock.sendall(answer))
-    assert s.get("/").status == 502
+    s = start(protocol, lambda sock: sock.sendall(answer))
+    assert s.get(f"/{protocol}/on/").status == 502
     check(s, "[error]", message)
 
 
@@ -187,19 +225,19 @@ def test_garbage(start: Any, protocol: str, answer: bytes, message: str) -> None
 def test_a_record_that_is_no_tls(start: Any, body: bytes) -> None:
     """The connection is TLS's, and what comes is not."""
 
-    def talk(sock: Any, plain: socket.socket) -> None:
+    def talk(sock: Any) -> None:
         if body:
             sock.sendall(said("tls", body))
         socket.socket.sendall(sock, b"this is no record, and long enough to be taken for one" * 3)
         socket.socket.recv(sock, 1)  # past TLS, which would tell of an alert
 
-    s = start("tls", "on", talk)
+    s = start("tls", talk)
     with s.connect() as c:
         if body:
             with pytest.raises(Truncated):
-                c.ask("/")
+                c.ask("/tls/on/")
         else:
-            assert c.ask("/").status == 502
+            assert c.ask("/tls/on/").status == 502
     check(s, "[error]", BODY if body else HEADER)
 
 
@@ -211,20 +249,14 @@ def test_a_record_that_is_no_tls(start: Any, body: bytes) -> None:
         (b"\x16\x03\x03\x00\x10half a record", "peer closed connection in SSL handshake"),
     ],
 )
-def test_no_handshake(server: Any, backend: Any, answer: bytes, message: str) -> None:
-    def talk(sock: socket.socket) -> None:
-        sock.recv(10_000)
-        sock.sendall(answer)
-
-    text = CONF.replace("%CACHE%", "")
-    s = server(text, UP=backend(talk=talk).port, PROTOCOL="proxy", SCHEME="https://", BUFFERING="on")
-    assert s.get("/").status == 502
+def test_no_handshake(start: Any, answer: bytes, message: str) -> None:
+    s = start("handshake", lambda sock: sock.sendall(answer))
+    assert s.get("/handshake/").status == 502
     check(s, message, "while SSL handshaking to upstream")
 
 
-def test_nothing_for_too_long(start: Any) -> None:
-    for protocol in PROTOCOLS:
-        s = start(protocol, "on", lambda sock, plain: sock.recv(1))
-        s.reload(s.conf.replace("_read_timeout 10s", "_read_timeout 100ms"))
-        assert s.get("/").status == 504
-        check(s, "[error]", "upstream timed out (110: Connection timed out)", HEADER)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_nothing_for_too_long(start: Any, protocol: str) -> None:
+    s = start(protocol, lambda sock: socket.socket.recv(sock, 1))
+    assert s.get(f"/{protocol}/soon/").status == 504
+    check(s, "[error]", "upstream timed out (110: Connection timed out)", HEADER)

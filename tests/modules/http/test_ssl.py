@@ -181,41 +181,39 @@ def test_client_certificates(server: Start, ca: Authority) -> None:
     assert ask(s, context=context).text.startswith("SUCCESS:")
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("expired", "10:certificate has expired"),
-        ("early", "9:certificate is not yet valid"),
-        ("revoked", "23:certificate revoked"),
-        ("stranger", ""),
-        ("good", "ok"),
-    ],
-)
-def test_client_certificates_that_are_not_accepted(
-    server: Start, ca: Authority, tmp_path: Path, name: str, reason: str
-) -> None:
-    own = Authority(tmp_path / "own")
-    now = datetime.now(timezone.utc)
+REFUSED = {
+    "expired": "10:certificate has expired",
+    "early": "9:certificate is not yet valid",
+    "revoked": "23:certificate revoked",
+    "stranger": "",  # words that OpenSSL has changed
+}
+
+
+def test_client_certificates_that_are_not_accepted(server: Start, ca: Authority, tmp_path: Path) -> None:
+    own, now = Authority(tmp_path), datetime.now(timezone.utc)
     own.issue("expired", not_before=now - timedelta(days=9), not_after=now - timedelta(days=2)).issue("revoked").issue(
         "good"
     )
     own.issue("early", not_before=now + timedelta(days=2), not_after=now + timedelta(days=9))
-    Authority(tmp_path / "other").issue("stranger")
-    folder = tmp_path / ("other" if name == "stranger" else "own")
-    context = ca.context()
-    context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
-    verify = f"ssl_client_certificate {own.path}; ssl_crl {own.revoke('revoked')};"
-    shown = "return 200 $ssl_client_verify:$ssl_client_s_dn;"
-    s = server(conf(ca, f"ssl_verify_client on; {verify} {shown}"))
-    for _ in range(2):  # and the session does not help
-        answer = ask(s, context=context)
-        if reason == "ok":
-            assert answer.status == 200 and answer.text.startswith("SUCCESS:CN=good,")
-            continue
-        assert answer.status == 400 and "The SSL certificate error" in answer.text
-    if reason != "ok":
-        said = f"client SSL certificate verify error: ({reason}"
-        assert said in s.log() and "while reading client request headers, client: " in s.log()
+    Authority(tmp_path, "other").issue("stranger")
+    s = server(
+        conf(
+            ca,
+            f"ssl_verify_client on; ssl_client_certificate {own.path}; ssl_crl {own.revoke('revoked')};"
+            "return 200 $ssl_client_verify:$ssl_client_s_dn;",
+        )
+    )
+    for name in ("good", *REFUSED):
+        context = ca.context()
+        context.load_cert_chain(tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
+        for _ in range(2):  # the session of the first does not help the second
+            answer = ask(s, context=context)
+            if name == "good":
+                assert answer.status == 200 and answer.text.startswith("SUCCESS:CN=good,")
+                continue
+            assert answer.status == 400 and "The SSL certificate error" in answer.text
+            assert f"client SSL certificate verify error: ({REFUSED[name]}" in s.log(), name
+    assert s.log().count("while reading client request headers, client: ") == 2 * len(REFUSED)
 
 
 def test_misdirected(server: Start, ca: Authority) -> None:
