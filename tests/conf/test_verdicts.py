@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -39,8 +40,11 @@ def read(folder: Path, text: str, log: Log, directives: str = "") -> Cycle:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in verdicts.cases()])
-def test_geng_says_what_nginx_says(tmp_path: Path, files: Path, case: verdicts.Case) -> None:
+def test_geng_says_what_nginx_says(
+    tmp_path: Path, files: Path, case: verdicts.Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = Log()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)  # `user` is looked at
     (tmp_path / "files").symlink_to(files)
     try:
         read(tmp_path, case.whole, log, case.directives).zones.create()
