@@ -69,7 +69,8 @@ def _of_file(text: str, file: str, names: dict[str, str]) -> Iterator[str]:
 
 def _arguments(text: str, at: int) -> list[str]:
     """The arguments of the call whose first one begins at *at*."""
-    found, depth, start = [], 0, at
+    found: list[str] = []
+    depth, start = 0, at
     for part in re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[()\[\]{},]').finditer(text, at):
         mark = part[0]
         if mark in "([{":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
 
 from aiohttp import ClientSession, TCPConnector, web
 
@@ -10,7 +11,7 @@ PER_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "tr
 
 
 def main(port: int, backend: int) -> None:
-    async def context(app: web.Application):  # type: ignore[no-untyped-def]
+    async def context(app: web.Application) -> AsyncIterator[None]:
         async with ClientSession(connector=TCPConnector(limit=0), auto_decompress=False) as session:
             app["session"] = session
             yield

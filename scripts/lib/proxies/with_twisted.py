@@ -10,8 +10,8 @@ from twisted.web import proxy, server
 
 def main(port: int, backend: int) -> None:
     site = server.Site(proxy.ReverseProxyResource("127.0.0.1", backend, b""))
-    reactor.listenTCP(port, site, backlog=1024, interface="127.0.0.1")  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.listenTCP(port, site, backlog=1024, interface="127.0.0.1")
+    reactor.run()
 
 
 if __name__ == "__main__":
