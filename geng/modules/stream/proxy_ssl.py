@@ -36,11 +36,11 @@ def alpn(cf: Cf, *words: str) -> Any:
 class StreamUpstreamTls(UpstreamTls):
     """http's, and what it has not: protocols to offer."""
 
-    alpn: Any = None
+    protocols: Any = None
 
     def _prepare(self, u: Any, tls: Tls, name: bytes) -> bool:
-        if self.alpn:
-            names = [made.fn(u.s) for made in self.alpn]
+        if self.protocols:
+            names = [made.fn(u.s) for made in self.protocols]
             offered = b"".join(bytes([len(name)]) + name for name in names if 0 < len(name) <= LONGEST)
             if offered and tls.library.SSL_set_alpn_protos(tls.pointer, offered, len(offered)):
                 u.s.log.error(f"SSL_set_alpn_protos() failed{take_errors()}", ctx=u.s.c)
@@ -69,5 +69,5 @@ class ProxySsl(_Declared, level=Level.SERVER):
         if self.enabled:
             made = tls_conf.make(self, cf, StreamUpstreamTls)
             assert isinstance(made, StreamUpstreamTls)
-            made.alpn = self.ssl_alpn
+            made.protocols = self.ssl_alpn
             self.tls = made
