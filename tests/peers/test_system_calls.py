@@ -40,11 +40,15 @@ http {
 }
 """
 
+# Compiled code receives and sends by other calls than plain Python, and as many of them.
+ALIKE = {"recvfrom": "receive", "read": "receive", "sendto": "send", "write": "send", "writev": "send"}
+
 # A turn of the event loop is an epoll_wait and libev's getpid; a client that waits for its answer has one per request.
+# What is sent is the answer and a line of the access log; head and body of a small file go out in one.
 TURN = {"epoll_wait": 1.0, "getpid": 1.0}
-RETURN = {**TURN, "recvfrom": 1.0, "sendto": 1.0, "write": 1.0}
-PROXIED = {"epoll_wait": 2.0, "getpid": 2.0, "recvfrom": 2.0, "sendto": 2.0, "write": 1.0}
-STATIC = {**RETURN, "pread64": 1.0}  # head and body in one
+RETURN = {**TURN, "receive": 1.0, "send": 2.0}
+PROXIED = {"epoll_wait": 2.0, "getpid": 2.0, "receive": 2.0, "send": 3.0}
+STATIC = {**RETURN, "pread64": 1.0}
 
 
 @contextmanager
@@ -84,7 +88,10 @@ def test_per_request(
         with traced(peer("strace"), s, tmp_path, "-c") as output:
             for _ in range(REQUESTS):
                 c.ask(uri)
-    counted = {name: calls / REQUESTS for name, calls in read(output).items() if calls >= REQUESTS / 10}
+    counted: dict[str, float] = {}
+    for name, calls in read(output).items():
+        kind = ALIKE.get(name, name)
+        counted[kind] = counted.get(kind, 0) + calls / REQUESTS
     assert {name: calls for name, calls in counted.items() if calls > allowed.get(name, 0) + 0.1} == {}
 
 
