@@ -374,6 +374,8 @@ def _serve_one(hc: HttpConnection) -> bool:
         hc.request = None
         # what refers to itself is only freed by the garbage collector
         r.main = r.current = r.upstream = r.sink = None  # type: ignore[assignment]
+        if r.ctx:
+            r.ctx.clear()
 
 
 def choose_server(r: Request, head: RequestHead) -> None:

@@ -110,6 +110,8 @@ def serve(
         if r is not None:
             # what refers to itself is only freed by the garbage collector
             r.main = r.current = r.upstream = r.sink = None  # type: ignore[assignment]
+            if r.ctx:
+                r.ctx.clear()
         kind.close(hc)
 
 

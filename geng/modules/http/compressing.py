@@ -137,6 +137,7 @@ class Compressor(Writer):
         if self.kept:
             self.write((), False)
         self.take((self.deflate or self.begin()).flush())
+        self.deflate = None  # it is large
         self.inner.write(self.made)
         self.inner.end()
 
