@@ -251,9 +251,10 @@ def _collect(r: Request, reader: BodyReader, body: RequestBody) -> None:
     plain = not r.chunked_body and r.head.http_version < 2000
     in_memory = buffer_size + (buffer_size >> 2) if plain else buffer_size
     room = _header_buffer(r) - r.request_length  # of what came with the head, so much would have been in nginx's buffer
+    chunked, length = r.chunked_body, r.content_length_n  # reading may tell more
     parts = reader.preread()
-    with_head = min(reader.received, room) if room > 0 else 0
-    whole = not r.chunked_body and r.content_length_n - with_head < in_memory
+    with_head = min(reader.received, room) if plain and room > 0 else 0
+    whole = not chunked and length - with_head < in_memory
     held = 0
     while True:
         for part in parts:

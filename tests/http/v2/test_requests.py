@@ -22,6 +22,13 @@ http {
         location /v { return 200 "$http2 $server_protocol $request_method $host $http_cookie $http_x_y"; }
         location /length { return 200 "$content_length|$http_content_length"; }
         location /p/ { proxy_pass http://127.0.0.1:%UP%; }
+        location /may { proxy_pass http://127.0.0.1:%UP%; proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+        location /file/ {
+            client_body_buffer_size 512;
+            auth_request /may;  # the body is here before it is read
+            add_header X-File $request_body_file;
+            proxy_pass http://127.0.0.1:%UP%;
+        }
         location /u/ { proxy_pass http://127.0.0.1:%UP%; proxy_request_buffering off; proxy_http_version 1.1; }
         location /chunks { http2_chunk_size 100; alias big; }
         location /redirect { return 301 /there; }
@@ -121,6 +128,17 @@ def test_bodies_go_to_upstreams(client: Client, way: str) -> None:
     sid = client.ask(f"/{way}/", method="POST", end=False)
     client.data(sid, b"a" * 10000).data(sid, b"b" * 10000).data(sid, b"last", end=True)
     assert client.answer(sid).text == "got 20004 last"
+
+
+def test_bodies_larger_than_the_buffer_go_to_a_file(client: Client) -> None:
+    """Where nobody has said their length, too, and all of it is here already."""
+    sid = client.ask("/file/", method="POST", end=False)
+    client.data(sid, b"a" * 600, end=True)
+    a = client.answer(sid)
+    assert (a.status, bool(a.headers.get("x-file"))) == (200, True)
+    sid = client.ask("/file/", method="POST", end=False)
+    client.data(sid, b"a" * 500, end=True)
+    assert "x-file" not in client.answer(sid).headers
 
 
 @pytest.mark.parametrize("way", ["p", "u"])
