@@ -119,7 +119,7 @@ class TestAffinity:
         pids = workers(s, 3)
         said(s, rf"{pids[0]}#\d+: sched_setaffinity\(\): using cpu #0")
         said(s, rf"{pids[2]}#\d+: sched_setaffinity\(\): using cpu #1")
-        assert [os.sched_getaffinity(pid) for pid in pids] == [{0}, {1}, {1}]
+        wait_until(lambda: [os.sched_getaffinity(pid) for pid in pids] == [{0}, {1}, {1}], "the masks")
         assert 'the number of "worker_processes" is not equal to the number of "worker_cpu_affinity" masks' in s.log(
             "output"
         )
