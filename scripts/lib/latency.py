@@ -1,11 +1,11 @@
-"""The 99th percentile of a proxied request's time at 70 % of nginx's own peak rate."""
+"""How long a proxied request takes at 70 % of nginx's own peak rate, with few connections and with many."""
 
 from __future__ import annotations
 
 import statistics
 from dataclasses import replace
 
-from . import cases
+from . import cases, measure, paced, program
 from .measure import Bench
 
 SHARE = 0.7
@@ -19,35 +19,48 @@ def show(bench: Bench, rounds: int) -> int:
     if any(wrong):
         print(f"proxy: wrong answers, {wrong}")
         return 1
-    peak = bench.load("nginx", case, bench.seconds).per_second
-    print(f"nginx's peak with {case.connections} connections: {peak:.0f} requests/s")
     for connections in CONNECTIONS:
         one = replace(case, connections=connections)
-        p99: dict[str, list[float]] = {name: [] for name in bench.running}
-        rate: dict[str, list[float]] = {name: [] for name in bench.running}
-        for number in range(rounds):
-            for name in list(bench.running)[:: 1 if number % 2 == 0 else -1]:
-                load = paced(bench, name, one, peak * SHARE)
-                if load is None:
-                    return 1
-                p99[name].append(load[0])
-                rate[name].append(load[1])
-        mine, others = statistics.median(p99["geng"]), statistics.median(p99["nginx"])
-        rates = " / ".join(f"{statistics.median(rate[name]):.0f}" for name in ("nginx", "geng"))
-        print(f"{connections} connections: {rates} requests/s, p99 {others:.2f} / {mine:.2f} ms, ratio {mine / others:.2f}")
+        bench.load("nginx", one, 1)
+        peak = statistics.median(bench.load("nginx", one, bench.seconds).per_second for _ in range(rounds))
+        print(f"{connections} connections: nginx's peak is {peak:.0f} requests/s, {SHARE:.0%} of it are asked", flush=True)
+        found = measured(bench, one, peak * SHARE, rounds)
+        if found is None:
+            return 1
+        report(peak * SHARE, found)
     return 0
 
 
-def paced(bench: Bench, name: str, case: cases.Case, wanted: float) -> tuple[float, float] | None:
-    """(p99 in ms, requests/s): each connection pauses between its requests, so that all together ask *wanted* times/s.
+def measured(bench: Bench, case: cases.Case, wanted: float, rounds: int) -> dict[str, paced.Paced] | None:
+    """For each side the medians of its rounds; None when something went wrong."""
+    found: dict[str, list[paced.Paced]] = {name: [] for name in bench.running}
+    for order in measure.turns(list(bench.running), rounds):
+        for name in order:
+            bench.empty_log(name)
+            port = bench.running[name].port
+            load = paced.load(bound_to(bench.load_cores), port, case.uri, wanted, case.connections, bench.seconds)
+            if load.error:
+                print(f"{name}: {load.error}")
+                return None
+            found[name].append(load)
+    return {name: median(loads) for name, loads in found.items()}
 
-    What an answer takes is part of the pause: it is corrected once by what came out.
-    """
-    pause = case.connections / wanted * 1000
-    first = bench.load(name, case, 1, pause)
-    pause = max(pause - max(case.connections / first.per_second * 1000 - pause, 0), 0.01)
-    load = bench.load(name, case, bench.seconds, pause)
-    if load.errors:
-        print(f"{name}: {load.errors}")
-        return None
-    return load.p99 / 1000, load.per_second
+
+def median(loads: list[paced.Paced]) -> paced.Paced:
+    rows = [(load.rate, load.p50, load.p99) for load in loads]
+    return paced.Paced(*(statistics.median(column) for column in zip(*rows, strict=True)))
+
+
+def report(wanted: float, found: dict[str, paced.Paced]) -> None:
+    nginx, geng = found["nginx"], found["geng"]
+    print(
+        f"  wanted {wanted:.0f}/s, reached {nginx.rate:.0f} / {geng.rate:.0f}; p50 {nginx.p50:.2f} / {geng.p50:.2f} ms; "
+        f"p99 {nginx.p99:.2f} / {geng.p99:.2f} ms, ratio {geng.p99 / nginx.p99:.2f}"
+    )
+    short = [name for name, load in found.items() if load.rate < wanted * (1 - paced.TOLERANCE)]
+    if short:
+        print(f"  {' and '.join(short)} did not reach the rate: these times are those of a queue")
+
+
+def bound_to(cores: set[int] | None) -> list[str]:
+    return [program.require("taskset"), "-c", ",".join(map(str, sorted(cores)))] if cores else []

@@ -116,7 +116,7 @@ class Bench:
                 self.load(name, case, 1)  # warm: caches filled, connections to the backend open
         if result.errors:
             return result
-        for order in _turns(list(self.running), rounds):
+        for order in turns(list(self.running), rounds):
             for name in order:
                 self._turn(name, case, result.sides[name])
         return result
@@ -142,15 +142,18 @@ class Bench:
         port = self.real_ports[name] if case.name == "proxy-real" else self.running[name].port
         return f"http://127.0.0.1:{port}{case.uri}"
 
-    def load(self, name: str, case: cases.Case, seconds: int, pause: float = 0) -> wrk.Load:
+    def empty_log(self, name: str) -> None:
         log = self.running[name].folder / "access.log"
         if log.exists():
             os.truncate(log, 0)  # opened for appending: it goes on at the start
+
+    def load(self, name: str, case: cases.Case, seconds: int) -> wrk.Load:
+        self.empty_log(name)
         if case.handshakes:
             return handshakes.load(self.tls_ports[name], seconds, case.handshakes, case.body, self.load_cores)
         return wrk.load(
             self.url(name, case), seconds, case.connections, self.folder, case.body, self.load_cores, case.headers,
-            case.send, pause,
+            case.send,
         )  # fmt: skip
 
     def check(self, name: str, case: cases.Case) -> str:
@@ -237,7 +240,7 @@ def share_cores() -> tuple[set[int] | None, set[int] | None]:
     return ({cores[0]}, set(cores[1:3])) if len(cores) > 1 else (None, None)
 
 
-def _turns(names: list[str], rounds: int) -> Iterator[list[str]]:
+def turns(names: list[str], rounds: int) -> Iterator[list[str]]:
     """Who goes first changes each round, so that neither always finds the machine warm."""
     for number in range(rounds):
         yield names if number % 2 == 0 else names[::-1]

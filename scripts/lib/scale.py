@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import resource
 import socket
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from . import measure, processes, program, servers, wrk
 
 MB = 1 << 20
+FILES = 41_000  # descriptors of a server and of its clients
 
 SMALL = """
 events {{ worker_connections {connections}; }}
@@ -74,7 +78,7 @@ class Scale:
         port = servers.free_port()
         conf = SMALL.format(
             connections=40_000,
-            files=41_000,
+            files=FILES,
             workers=workers,
             port=port,
             more=more.replace("{port}", str(port)),
@@ -203,20 +207,56 @@ class Scale:
 
 @contextmanager
 def idle(port: int, count: int) -> Iterator[None]:
-    """*count* connections that have asked once and stay; from several loopback addresses, each has ports for 20,000."""
+    """*count* connections that have asked once and stay; in as many processes as their limits of descriptors demand."""
+    each = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+    context = multiprocessing.get_context("fork")
+    holders = []
+    try:
+        for first in range(0, count, each):
+            ours, theirs = context.Pipe()
+            holder = context.Process(target=hold, args=(theirs, port, first, min(each, count - first)))
+            holder.start()
+            theirs.close()
+            holders.append((holder, ours))
+            told(ours)
+        yield
+        for _, ours in holders:
+            ours.send(True)
+            told(ours)
+    finally:
+        for holder, ours in holders:
+            with suppress(OSError):
+                ours.send(False)
+            holder.join()
+
+
+def told(pipe: Connection) -> None:
+    """Wait for a holder to have done what it does; what went wrong there goes wrong here."""
+    try:
+        wrong = pipe.recv()
+    except EOFError:
+        wrong = "a process that holds connections ended"
+    if wrong:
+        raise SystemExit(f"idle connections: {wrong}")
+
+
+def hold(pipe: Connection, port: int, first: int, count: int) -> None:
+    """In a process of its own: open them, and ask some again when told True; until told False."""
     opened: list[socket.socket] = []
     try:
-        for number in range(count):
+        for number in range(first, first + count):
             c = socket.socket()
+            opened.append(c)
             c.setsockopt(socket.SOL_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
-            c.bind((f"127.0.1.{1 + number // 20_000}", 0))
+            c.bind((f"127.0.1.{1 + number // 20_000}", 0))  # each loopback address has ports for 20,000
             c.settimeout(10)
             c.connect(("127.0.0.1", port))
             measure.ask_again(c)
-            opened.append(c)
-        yield
-        for c in opened[:: max(1, count // 100)]:
-            measure.ask_again(c)  # they still serve
-    finally:
-        for c in opened:
-            c.close()
+        pipe.send("")
+        while pipe.recv():
+            for c in opened[:: max(1, count // 100)]:
+                measure.ask_again(c)  # they still serve
+            pipe.send("")
+    except OSError as reason:
+        pipe.send(f"{reason} after {len(opened)}")
+        pipe.recv()

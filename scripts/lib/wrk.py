@@ -21,15 +21,6 @@ end
 """
 
 
-# A mean pause of fractions of a millisecond, in whole ones.
-PAUSE = """
-local mean = {pause}
-function delay()
-  local whole = math.floor(mean)
-  return whole + (math.random() < mean - whole and 1 or 0)
-end
-"""
-
 BODY = """
 wrk.method = "POST"
 local file = io.open("{path}", "rb")
@@ -63,11 +54,10 @@ def load(
     cores: set[int] | None = None,
     headers: tuple[str, ...] = (),
     send: int = 0,
-    pause: float = 0,
 ) -> Load:
     """Requests *url* for some time. An answer has at least *least_bytes*: fewer on average is an error.
 
-    Each request is a POST of *send* bytes where there are any; each connection waits *pause* ms between its requests.
+    Each request is a POST of *send* bytes where there are any.
     """
     script = folder / "wrk.lua"
     text = SCRIPT
@@ -75,8 +65,6 @@ def load(
         body = folder / "body"
         body.write_bytes(b"geng " * (send // 5) + b"." * (send % 5))
         text += BODY.format(path=body)
-    if pause:
-        text += PAUSE.format(pause=pause)
     script.write_text(text)
     command = [
         program.require("wrk"),
