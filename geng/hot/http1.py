@@ -1172,6 +1172,7 @@ class RequestHead(Head):
             if found == END:
                 self._took(i, self._next)
                 self.end = self._next
+                self._stage = 2
                 return self._finish()
             if found == BAD:
                 return self._fail(400, self._bad_line("client sent invalid header line"))
@@ -1294,6 +1295,11 @@ class RequestHead(Head):
         return self._stage > 0
 
     @property
+    def complete(self) -> bool:
+        """Whether all of it was read, be it good or not."""
+        return self._stage == 2
+
+    @property
     def request_line(self) -> bytes:
         """Without its line end; of a line that is not complete, what there is of it up to a CR or LF."""
         return self.read_line()
@@ -1374,6 +1380,11 @@ class RequestHead(Head):
         """b"HTTP/1.1"; b"" for HTTP/0.9."""
         p = self._buf
         return p[self._protocol : self._line_end] if self._protocol and self._line_end else b""
+
+    @property
+    def protocol_begun(self) -> bool:
+        """Whether the request line came to the H of HTTP/."""
+        return self._protocol > 0 and self._buf[self._protocol] == 72
 
     @property
     def browser(self) -> int:

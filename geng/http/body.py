@@ -135,13 +135,13 @@ class BodyReader:
             try:
                 data = self.c.read(size, ms)
             except TimedOut:
-                r.log.info("client timed out", err=110, ctx=r.hc.doing("reading client request body"))
+                r.log.info("client timed out", err=110, ctx=self.context())
                 raise self._broken(408) from None
             except ConnectionClosed as error:
-                r.log.info("recv() failed", err=error.error, ctx=r.hc.doing("reading client request body"))
+                r.log.info("recv() failed", err=error.error, ctx=self.context())
                 raise self._broken(400) from None
             if not data:
-                r.log.info("client prematurely closed connection", ctx=r.hc.doing("reading client request body"))
+                r.log.info("client prematurely closed connection", ctx=self.context())
                 raise self._broken(400)
             parts, rest = self.take(data)
             r.hc.give_back(rest)
@@ -157,18 +157,24 @@ class BodyReader:
             try:
                 data = self.c.recv(n)
             except ConnectionClosed as error:
-                r.log.info("recv() failed", err=error.error, ctx=r.hc.doing("reading client request body"))
+                r.log.info("recv() failed", err=error.error, ctx=self.context())
                 raise self.refuse(400) from None
             if data is None:
                 return None
             if not data:
-                r.log.info("client prematurely closed connection", ctx=r.hc.doing("reading client request body"))
+                r.log.info("client prematurely closed connection", ctx=self.context())
                 raise self.refuse(400)
             parts, rest = self.take(data)
             r.hc.give_back(rest)
             if parts:
                 return parts
         return []
+
+    def context(self) -> Any:
+        """What a log line says of where the request stood: nginx has no words for reading a body."""
+        hc = self.r.hc
+        upstream = self.r.upstream
+        return hc.c if upstream is None or upstream.connection is None else hc.doing("sending request to upstream")
 
     def refuse(self, status: int) -> BodyFailed:
         """The body will not be complete: what the request ends with."""

@@ -290,7 +290,6 @@ def serve(hc: HttpConnection) -> None:
                 _go_idle(hc)
                 return
             hc.pipelined = True
-            hc.action = "reading client pipelined request line"
     except (ClientGone, GreenletExit):
         c.close()
     except Exception as error:
@@ -347,7 +346,7 @@ def _serve_one(hc: HttpConnection) -> bool:
     buf = hc.buffer
     hc.srv = hc.default
     hc.request_start = msec()
-    hc.action = "reading client request line"
+    hc.action = "reading client pipelined request line" if hc.pipelined else "reading client request line"
     c.requests += 1
     c.sent = 0
     stat = c.stat
@@ -421,8 +420,8 @@ def _read_rest(hc: HttpConnection, head: RequestHead) -> Request | None:
     hc.buffer = buf[head.end :] if head.rc == DONE else b""
     if r is None:
         hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
-        if hc.address.names:
-            choose_server(r, head)
+        if hc.address.names and (head.server is not None or head.complete):
+            choose_server(r, head)  # what breaks before it says whom it is for is the default server's
     else:
         r.uri, r.args = head.uri, head.args
     return r
@@ -432,9 +431,8 @@ def _receive(hc: HttpConnection, head: RequestHead, deadline: int) -> bytes | No
     """More of a head; None when it will not come: logged, and the connection is closed."""
     c = hc.c
     left = deadline - monotonic_ns() // 1_000_000
-    status = 0
+    lost: ConnectionClosed | None = None
     data: bytes | None = None
-    log = hc.srv.default.log
     try:
         while left > 0:
             if c.ready or c.wait_read(left):
@@ -443,18 +441,20 @@ def _receive(hc: HttpConnection, head: RequestHead, deadline: int) -> bytes | No
                     break
             left = deadline - monotonic_ns() // 1_000_000
     except ConnectionClosed as error:
-        log.log(error.level("info"), error.message, err=error.error, ctx=c)
-        status = 400
+        lost = error
+    if data:
+        return data
+    r = hc.request
+    if r is None:
+        hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
+    status = 400
+    if lost is not None:
+        r.log.log(lost.level("info"), lost.message, err=lost.error, ctx=c)
+    elif data is None:
+        r.log.info("client timed out", err=110, ctx=c)
+        status = 408
     else:
-        if data:
-            return data
-        if data is None:
-            log.info("client timed out", err=110, ctx=c)
-            status = 408
-        else:
-            log.info("client prematurely closed connection", ctx=c)
-            status = 400
-    hc.request = r = Request(c, hc, head, hc.srv.default.hot, hc.request_start)
+        r.log.info("client prematurely closed connection", ctx=c)
     r.out.status = status
     hc.broken = True
     hc.timed_out = status == 408
@@ -468,7 +468,7 @@ def _process(r: Request, head: RequestHead) -> None:
     hot = r.hot
     try:
         for note in head.notes or ():
-            r.log.info(note, ctx=hc.c)
+            r.log.info(note, ctx=hc.doing("reading client request headers"))
         if head.rc != _DONE:
             refuse(r, head)
             return
@@ -515,7 +515,7 @@ def refuse(r: Request, head: RequestHead) -> None:
     status = head.rc
     if head.message:
         level = "error" if status == 500 else "info"
-        r.log.log(level, head.message, ctx=r.hc.doing(_phase_of(head)))
+        r.log.log(level, head.message, ctx=r.hc.doing(_phase_of(r.hc, head)))
     r.request_length = head.size
     r.lingering = status == 494 or status == 414 or status == 413
     phases.use_location(r, r.srv.default)
@@ -523,8 +523,10 @@ def refuse(r: Request, head: RequestHead) -> None:
     phases.finalize(r, status)
 
 
-def _phase_of(head: RequestHead) -> str:
-    return "reading client request headers" if head.line_done else "reading client request line"
+def _phase_of(hc: HttpConnection, head: RequestHead) -> str:
+    if head.line_done:
+        return "reading client request headers"
+    return "reading client pipelined request line" if hc.pipelined else "reading client request line"
 
 
 def failed(r: Request, error: Exception) -> None:
@@ -570,7 +572,8 @@ def _finish(hc: HttpConnection, r: Request) -> bool:
             return False
     if r.keepalive and (not hc.worker.exiting or hot.keepalive_min_timeout > 0):
         hc.keepalive_hot = hot
-        hc.room, hc.busy = (r.head.room, r.head.busy) if hc.buffer else (-1, 0)
+        # the buffer that holds what follows stays in use, the others are free again
+        hc.room, hc.busy = (r.head.room, min(r.head.busy, 1)) if hc.buffer else (-1, 0)
         return True
     pending = hc.buffer or c.ready
     if hot.lingering_close == 2 or (hot.lingering_close == 1 and (r.lingering or pending)):

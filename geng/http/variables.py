@@ -93,7 +93,8 @@ def _method(r: Request) -> bytes | None:
 
 
 def _protocol(r: Request) -> bytes | None:
-    return r.head.protocol or None
+    head = r.head
+    return head.protocol or (b"" if head.protocol_begun else None)  # of a line that broke there nginx has the place, no length
 
 
 def remote_user(r: Request) -> bytes | None:
