@@ -82,9 +82,7 @@ def output(r: Request) -> Writer:
         if out.content_length < 0 or out.expect_trailers:
             if method == _CONNECT and status < 300:
                 r.keepalive = False  # what follows is no body
-            elif version < 1001:
-                r.keepalive = False
-            elif hot.chunked_transfer_encoding:
+            elif version > 1000 and hot.chunked_transfer_encoding:
                 out.content_length = -1
                 chunked = out.chunked = True
             elif out.content_length < 0:

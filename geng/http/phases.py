@@ -208,7 +208,7 @@ def find_config(r: Request) -> int:
         if hot.internal and not r.internal:
             return 404
         enter(r, hot)
-        if r.content_length_n >= 0 and body_too_large(r):
+        if (r.content_length_n >= 0 or r.body is not None) and body_too_large(r):
             return 413
         if found == _REDIRECT:
             location = escape_uri(r.loc.prefix, 0)
@@ -220,11 +220,12 @@ def find_config(r: Request) -> int:
 
 
 def body_too_large(r: Request) -> bool:
-    """Whether client_max_body_size forbids the announced body; it is then being read away."""
+    """Whether client_max_body_size forbids the announced body, which is then being read away, or the one that is here."""
     limit = r.hot.client_max_body_size
-    if not limit or r.content_length_n <= limit or r.discarded:
+    length = r.body.length if r.chunked_body and r.body is not None else r.content_length_n
+    if not limit or length <= limit or r.discarded:
         return False
-    r.log.error(f"client intended to send too large body: {r.content_length_n} bytes", ctx=r.c)
+    r.log.error(f"client intended to send too large body: {length} bytes", ctx=r.c)
     r.expect_tested = True
     r.discard_body()
     return True

@@ -94,7 +94,7 @@ def _method(r: Request) -> bytes | None:
 
 def _protocol(r: Request) -> bytes | None:
     head = r.head
-    return head.protocol or (b"" if head.protocol_begun else None)  # of a line that broke there nginx has the place, no length
+    return head.protocol or (b"" if head.protocol_begun else None)  # a line broken there: nginx has no length
 
 
 def remote_user(r: Request) -> bytes | None:
