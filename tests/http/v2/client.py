@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +78,13 @@ class Client:
         """Preface and SETTINGS."""
         self.sock.sendall(wire.PREFACE + wire.settings(settings))
         return self
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is sent in here arrives at once."""
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        yield
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
     def send(self, kind: int, flags: int, sid: int, payload: bytes = b"") -> Client:
         self.sock.sendall(wire.frame_header(len(payload), kind, flags, sid) + payload)
