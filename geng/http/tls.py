@@ -16,12 +16,11 @@ from geng.http.module import DECLINED
 from geng.http.request import Request
 from geng.net.connection import Connection
 from geng.net.tls import DONE, WANTS_READ, TlsConnection, peek, secure, set_nodelay, take_raised
-from geng.tls import sessions
-from geng.tls.certificates import use_certificate
+from geng.tls.certificates import use_certificates
 from geng.tls.errors import TlsBroken
-from geng.tls.loading import CannotLoad
 from geng.tls.servername import SERVER_NAME_FATAL, SERVER_NAME_OK
 from geng.tls.validation import why_revoked
+from geng.tls.verification import objection
 from geng.wire import proxy_protocol
 
 if TYPE_CHECKING:
@@ -33,12 +32,6 @@ if TYPE_CHECKING:
 PROXY_HEADER = 4096  # longer than any
 
 HTTP_1 = (b"http/1.1", b"http/1.0", b"http/0.9")
-
-# ssl_verify_client
-VERIFY_ON, VERIFY_OPTIONAL, VERIFY_OPTIONAL_NO_CA = 1, 2, 3
-
-#: What `optional_no_ca` forgives (ngx_ssl_verify_error_optional).
-OPTIONAL_ERRORS = frozenset((18, 19, 20, 21, 27))
 
 
 # ---- the handshake, in the hub
@@ -232,7 +225,7 @@ def choose_protocol(tls: Tls, offered: list[bytes]) -> bytes | None:
 
 
 def choose_certificate(tls: Tls, srv: CoreSrv) -> bool:
-    """The certificates of *srv* whose names hold variables; False when one cannot be loaded, which has been logged then.
+    """The certificates of *srv* whose names hold variables; False when one cannot be loaded.
 
     nginx: ngx_http_ssl_certificate
     """
@@ -240,15 +233,7 @@ def choose_certificate(tls: Tls, srv: CoreSrv) -> bool:
     c = hc.c
     head = parse_request(b"", 0, options=hc.options)
     r = Request(c, hc, head, srv.default.hot, hc.request_start)
-    names = srv.tls
-    assert names.cache is not None
-    for certificate, key in names.values:
-        try:
-            use_certificate(tls, names.cache, certificate(r), key(r), names.passwords)
-        except CannotLoad as cannot:
-            srv.default.log.error(cannot.message, ctx=c)
-            return False
-    return True
+    return use_certificates(tls, srv.tls, r, srv.default.log, c)
 
 
 # ---- requests
@@ -292,22 +277,8 @@ def check(r: Request) -> int:
         )
         return 421
     verify = r.srv.tls.verify
-    return _check_certificate(r, tls, verify) if verify else DECLINED
-
-
-def _check_certificate(r: Request, tls: Tls, verify: int) -> int:
-    message = ""
-    status = 495
-    result, text = tls.verify_result()
-    if result and not (verify == VERIFY_OPTIONAL_NO_CA and result in OPTIONAL_ERRORS):
-        message = f"client SSL certificate verify error: ({result}:{text})"
-    elif verify == VERIFY_ON and not tls.has_peer_certificate():
-        message = "client sent no required SSL certificate"
-        status = 496
-    elif tls.revoked:
-        message = f"client SSL certificate verify error: {tls.revoked}"
-    if not message:
+    why = objection(tls, verify) if verify else None
+    if why is None:
         return DECLINED
-    r.log.info(message, ctx=r.hc.doing("reading client request headers"))
-    sessions.forget(tls)
-    return status
+    r.log.info(why.message, ctx=hc.doing("reading client request headers"))
+    return 496 if why.missing else 495

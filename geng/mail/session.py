@@ -16,12 +16,11 @@ from geng.core import clock
 from geng.core.log import DEBUG, DEBUG_EVENT, DEBUG_MAIL, INFO
 from geng.errors import ConnectionClosed, GengError, TimedOut
 from geng.http.forwarded import trusted
-from geng.http.tls import OPTIONAL_ERRORS, VERIFY_ON, VERIFY_OPTIONAL_NO_CA
 from geng.net import sockaddr as sa
 from geng.net.hub import describe
 from geng.net.tls import connect_tls, secure, take_raised
 from geng.stream.session import PROXY_HEADER, Number
-from geng.tls import sessions
+from geng.tls.verification import objection
 from geng.wire import proxy_protocol
 
 if TYPE_CHECKING:
@@ -218,21 +217,10 @@ class Session:
         finally:
             for raised in take_raised():
                 c.hub.report(raised)
-        if tls.verify:
-            self._check_certificate(c.ssl, tls.verify)
-
-    def _check_certificate(self, ssl: Any, verify: int) -> None:
-        result, text = ssl.verify_result()
-        if result and not (verify == VERIFY_OPTIONAL_NO_CA and result in OPTIONAL_ERRORS):
-            self.info(f"client SSL certificate verify error: ({result}:{text})")
-            answer = self.server.speaks.cert_error
-        elif verify == VERIFY_ON and not ssl.has_peer_certificate():
-            self.info("client sent no required SSL certificate")
-            answer = self.server.speaks.no_cert
-        else:
-            return
-        sessions.forget(ssl)
-        self.finish(answer)
+        why = objection(c.ssl, tls.verify) if tls.verify else None
+        if why is not None:
+            self.info(why.message)
+            self.finish(self.server.speaks.no_cert if why.missing else self.server.speaks.cert_error)
 
     # ---- talking
 

@@ -15,6 +15,8 @@ from geng.tls.loading import CannotLoad, RuntimeCache, is_mismatch
 from geng.tls.openssl import callback, library, states
 
 if TYPE_CHECKING:
+    from geng.core.log import Log
+    from geng.http.servertls import ServerTls
     from geng.tls.context import Context
 
 
@@ -34,6 +36,21 @@ def use_certificate(tls: Any, cache: RuntimeCache, certificate: bytes, key: byte
         if fresh or not is_mismatch():
             raise CannotLoad(f'SSL_use_PrivateKey("{to_text(key)}") failed{take_errors()}')
         ssl.ERR_clear_error()
+
+
+def use_certificates(tls: Any, names: ServerTls, r: Any, log: Log, c: Any) -> bool:
+    """Those of a server whose *names* hold variables, which *r*, a request or session, has values for.
+
+    False when one cannot be loaded, which has been logged then as of the connection *c*.
+    """
+    assert names.cache is not None
+    for certificate, key in names.values:
+        try:
+            use_certificate(tls, names.cache, certificate(r), key(r), names.passwords)
+        except CannotLoad as cannot:
+            log.error(cannot.message, ctx=c)
+            return False
+    return True
 
 
 def ask_for_certificate(context: Context, choose: Callable[[Any], bool]) -> None:

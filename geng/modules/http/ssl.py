@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ from geng.tls.context import (
 from geng.tls.loading import Objects, RuntimeCache
 from geng.tls.servername import listen_to_clients
 from geng.tls.stapling import Staple, staple
+from geng.tls.verification import VERIFY_ON, VERIFY_OPTIONAL, VERIFY_OPTIONAL_NO_CA
 from geng.upstream.address import BadAddress, parse_url
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 HS = HTTP | SRV
 
-VERIFY = {"off": 0, "on": tls.VERIFY_ON, "optional": tls.VERIFY_OPTIONAL, "optional_no_ca": tls.VERIFY_OPTIONAL_NO_CA}
+VERIFY = {"off": 0, "on": VERIFY_ON, "optional": VERIFY_OPTIONAL, "optional_no_ca": VERIFY_OPTIONAL_NO_CA}
 
 
 def objects(cf: Cf) -> Objects:
@@ -188,7 +189,7 @@ class SslConf(Conf, level=Level.SERVER):
     def _verify(self, cf: Cf, context: Context) -> None:
         if self.verify:
             wanted = self.client_certificate or self.trusted_certificate
-            if self.verify != tls.VERIFY_OPTIONAL_NO_CA and not wanted:
+            if self.verify != VERIFY_OPTIONAL_NO_CA and not wanted:
                 raise ConfigError("no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client")
             context.verify_peer(self.verify_depth)
             if self.client_certificate:
@@ -200,7 +201,7 @@ class SslConf(Conf, level=Level.SERVER):
         """nginx: ngx_ssl_ocsp"""
         if not self.ocsp:
             return
-        if self.verify == tls.VERIFY_OPTIONAL_NO_CA:
+        if self.verify == VERIFY_OPTIONAL_NO_CA:
             raise ConfigError('"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"')
         responder = None
         if self.ocsp_responder:
@@ -282,12 +283,12 @@ def finish(cf: Cf) -> None:
     """nginx: ngx_http_ssl_init"""
     for srv in cf.scope.main.servers:
         give_resolver(srv.tls.context, srv.default.resolver, srv.default.resolver_timeout)
-    check_listens(cf)
+    check_listens(cf.scope.main.ports.all())
 
 
-def check_listens(cf: Cf) -> None:
-    """Each address with `ssl` must have certificates."""
-    for address in cf.scope.main.ports.all():
+def check_listens(addresses: Iterable[Any]) -> None:
+    """Each of *addresses* with `ssl` must have certificates: http's, or stream's."""
+    for address in addresses:
         if not address.ssl or address.default.tls.certificates:
             continue
         without = [address.default]

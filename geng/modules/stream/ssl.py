@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geng.conf.convert import msec, to_bytes
 from geng.conf.directive import Level, directive
 from geng.conf.tables import STREAM, STREAM_SRV
-from geng.errors import ConfigError, ConnectionClosed, Refused, TimedOut
+from geng.errors import ConnectionClosed, Refused, TimedOut
 from geng.hot.uri import validate_host
 from geng.http.servertls import ServerTls
-from geng.http.tls import OPTIONAL_ERRORS, VERIFY_ON, VERIFY_OPTIONAL_NO_CA
-from geng.modules.http.ssl import Choosers, SslConf, give_resolver
+from geng.modules.http.ssl import Choosers, SslConf, check_listens, give_resolver
 from geng.modules.http.ssl_variables import VARIABLES
 from geng.net.tls import connect_tls, secure, take_raised
 from geng.stream.conf import StreamMain, StreamServer
 from geng.stream.module import ERROR, OK, Handler, Module, Phase
-from geng.tls import sessions
-from geng.tls.certificates import use_certificate
-from geng.tls.loading import CannotLoad
+from geng.tls.certificates import use_certificates
 from geng.tls.servername import SERVER_NAME_FATAL, SERVER_NAME_OK
 from geng.tls.validation import why_revoked
+from geng.tls.verification import objection
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -55,10 +53,11 @@ class StreamSslConf(SslConf, level=Level.SERVER):
         def choose_protocol(tls: Tls, offered: list[bytes]) -> bytes | None:
             return next((name for name in ours or () if name in offered), None)
 
-        choose = Choosers(
-            choose_by_name, choose_protocol if ours else None, lambda tls: choose_certificate(tls, made)
-        )  # fmt: skip
-        self.make_context(cf, made, choose)
+        def choose_certificate(tls: Tls) -> bool:
+            s: Session = tls.data
+            return use_certificates(tls, made, s, s.log, s.c)
+
+        self.make_context(cf, made, Choosers(choose_by_name, choose_protocol if ours else None, choose_certificate))
 
 
 def choose_by_name(tls: Tls, name: bytes | None) -> int:
@@ -79,19 +78,6 @@ def choose_by_name(tls: Tls, name: bytes | None) -> int:
     return SERVER_NAME_OK
 
 
-def choose_certificate(tls: Tls, names: ServerTls) -> bool:
-    """The certificates whose names hold variables; False when one cannot be loaded, which has been logged then."""
-    s: Any = tls.data
-    assert names.cache is not None
-    for certificate, key in names.values:
-        try:
-            use_certificate(tls, names.cache, certificate(s), key(s), names.passwords)
-        except CannotLoad as cannot:
-            s.log.error(cannot.message, ctx=s.c)
-            return False
-    return True
-
-
 def link(server: StreamServer) -> Handler | None:
     """The handshake, where the address says `ssl`, and a look at the client's certificate."""
     timeout = server[StreamSslConf].handshake_timeout
@@ -102,7 +88,11 @@ def link(server: StreamServer) -> Handler | None:
         if s.c.ssl is None and not _handshake(s, timeout):
             return ERROR
         verify = s.server.tls.verify
-        return _check_certificate(s, s.c.ssl, verify) if verify else OK
+        why = objection(s.c.ssl, verify) if verify else None
+        if why is None:
+            return OK
+        s.log.info(why.message, ctx=s.c)
+        return ERROR
 
     return handle
 
@@ -133,35 +123,11 @@ def _handshake(s: Session, timeout: int) -> bool:
     return True
 
 
-def _check_certificate(s: Session, tls: Tls, verify: int) -> int:
-    message = ""
-    result, text = tls.verify_result()
-    if result and not (verify == VERIFY_OPTIONAL_NO_CA and result in OPTIONAL_ERRORS):
-        message = f"client SSL certificate verify error: ({result}:{text})"
-    elif verify == VERIFY_ON and not tls.has_peer_certificate():
-        message = "client sent no required SSL certificate"
-    elif tls.revoked:
-        message = f"client SSL certificate verify error: {tls.revoked}"
-    if not message:
-        return OK
-    s.log.info(message, ctx=s.c)
-    sessions.forget(tls)
-    return ERROR
-
-
 def finish(cf: Cf) -> None:
     """Resolvers for responders; and each address with `ssl` must have certificates.   nginx: ngx_stream_ssl_init"""
     for server in cf[StreamMain].servers:
         give_resolver(server.tls.context, server.resolver, server.resolver_timeout)
-    for address in cf[StreamMain].addresses:
-        if not address.ssl or address.default.tls.certificates:
-            continue
-        without = [address.default]
-        if address.default.tls.rejects:
-            without = [server for server in address.servers if not (server.tls.certificates or server.tls.rejects)]
-        for server in without:
-            where = f"{server.file}:{server.line}"
-            raise ConfigError(f'no "ssl_certificate" is defined for the "listen ... ssl" directive in {where}')
+    check_listens(cf[StreamMain].addresses)
 
 
 #: http's but for these
