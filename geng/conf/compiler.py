@@ -6,6 +6,7 @@ nginx: ngx_conf_file.c (ngx_conf_parse, ngx_conf_handler).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from geng.conf import tables
@@ -117,6 +118,16 @@ class Cf:
     def log(self, level: str, message: str) -> None:
         """Log *message* without a place."""
         self._warn(level, message)
+
+    @contextmanager
+    def inside(self, scope: Any, registry: Registry) -> Iterator[None]:
+        """Read a block that has directives of its own, the *registry*, and a *scope* for them."""
+        outer = self.scope, self.registry, self.confs
+        self.scope, self.registry = scope, registry
+        try:
+            yield
+        finally:
+            self.scope, self.registry, self.confs = outer
 
     def path(self, name: str, conf_prefix: bool = False) -> str:
         """*name* relative to the prefix (or to the configuration's folder), as ngx_conf_full_name."""

@@ -41,6 +41,12 @@ def with_cf(convert: F) -> F:
     return convert
 
 
+def extending(convert: F) -> F:
+    """Mark a converter to whose value a second directive adds: it wants *cf*, and *have*, None or the value so far."""
+    convert.extends = True  # type: ignore[attr-defined]
+    return with_cf(convert)
+
+
 # -- one word, one value -----------------------------------------------------------------------------------------------
 
 
@@ -334,3 +340,12 @@ def deprecated(old: str, new: str, convert: Callable[..., T]) -> Callable[..., T
         return value
 
     return warned
+
+
+# -- what a directive has in whichever block it stands -----------------------------------------------------------------
+
+
+@extending
+def error_log(cf: Cf, *words: str, have: Any = None) -> Any:
+    """`error_log file | stderr | syslog:… [level]`: the log, with one more target."""
+    return cf.cycle.add_log(cf, have)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import mul
+from typing import Any
 
 from geng.errors import ConfigError
 
@@ -99,6 +100,11 @@ class Hash:
             if below:
                 self._build_levels(below)
         self.build(labels)
+
+
+def sized(conf: Any, name: str, warn: Callable[[str], None] | None = None) -> Hash:
+    """The table *name* with the sizes that *conf* says."""
+    return Hash(name, getattr(conf, f"{name}_max_size"), aligned(getattr(conf, f"{name}_bucket_size")), warn)
 
 
 def _distributed(entries: Sequence[tuple[int, int]], buckets: int, room: int) -> bool:

@@ -13,12 +13,10 @@ from geng.conf.compiler import Confs, fresh
 from geng.conf.directive import Conf, Level, command, commands_of
 from geng.conf.tables import HTTP, LOC, MAIN, SRV
 from geng.core import hashes
-from geng.core.hostnames import BadName, Conflict
-from geng.errors import ConfigError, Invalid, Refused
+from geng.errors import Refused
 from geng.http import phases
 from geng.http.conf import CoreLoc, CoreMain, CoreSrv
 from geng.http.connection import accepted
-from geng.http.listen import Address
 from geng.http.location import LocationTree, add_location
 from geng.http.module import Module
 from geng.http.script import Value, Variables, compile_value
@@ -113,10 +111,8 @@ class HttpServers(Conf, level=Level.MAIN):
 
 def read(cf: Cf, modules: Sequence[Module]) -> Http:
     """Read the block that *cf* stands at, with *modules* in nginx's order."""
-    outer = cf.scope, cf.registry, cf.confs
-    scope = cf.scope = HttpScope(modules)
-    cf.registry = commands_of(scope.classes)
-    try:
+    scope = HttpScope(modules)
+    with cf.inside(scope, commands_of(scope.classes)):
         confs = fresh(scope.classes)
         main = scope.main = confs[CoreMain]
         main.confs = confs.main
@@ -129,14 +125,7 @@ def read(cf: Cf, modules: Sequence[Module]) -> Http:
         http_loc = confs[CoreLoc]
         http_loc.confs, http_loc.main = confs.loc, main
         cf.walk(cf.node.block or [], HTTP, confs)
-        try:
-            return _finish(cf, scope, main, confs)
-        except Refused as refused:
-            raise cf.error(f'"{cf.node.name}" directive {refused}') from None
-        except Invalid as invalid:
-            raise cf.error(str(invalid)) from None
-    finally:
-        cf.scope, cf.registry, cf.confs = outer
+        return _finish(cf, scope, main, confs)
 
 
 def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
@@ -155,12 +144,13 @@ def _finish(cf: Cf, scope: HttpScope, main: CoreMain, confs: Confs) -> Http:
         if module.postconfiguration is not None:
             cf.attempt(module.postconfiguration)
     scope.variables.link()
-    bucket_size = hashes.aligned(main.variables_hash_bucket_size)
-    hashes.Hash("variables_hash", main.variables_hash_max_size, bucket_size).build(scope.variables.names())
+    hashes.sized(main, "variables_hash").build(scope.variables.names())
     for value in scope.values:
         value.link()
     for address in (*main.ports.all(), *main.quic.all()):
-        _server_names(cf, address)
+        options = {srv.options_key for srv in address.servers}
+        address.request_options = address.default.options_for(stop_at_host=len(options) > 1)
+        address.sort_names(cf, hashes.sized(main, "server_names_hash", partial(cf.log, "warn")))
         for srv in address.servers:
             srv.behind_tls |= address.ssl
     links = phases.Links(scope.modules)
@@ -209,39 +199,3 @@ def _init_locations(srv: CoreSrv, parent: CoreLoc) -> None:
             srv.named.setdefault(loc.prefix, loc)  # of two with one name the first is found
     if parent is srv.default or any(not c.nameless for c in parent.children):
         parent.search = LocationTree(parent.children)
-
-
-def _server_names(cf: Cf, address: Address) -> None:
-    """Sort the names of the servers on one address (ngx_http_server_names)."""
-    options = {srv.options_key for srv in address.servers}
-    address.request_options = address.default.options_for(stop_at_host=len(options) > 1)
-    if len(address.servers) == 1 and not address.default.captures:
-        return
-    address.names = True
-    known = []
-    for srv in address.servers:
-        for name, regex in srv.names:
-            if regex is not None:
-                address.regexes.append((regex, srv))
-            elif _add_name(cf, address, name, srv):
-                known.append(name)
-    hashes.build_names(_names_hash(cf), known)
-
-
-def _names_hash(cf: Cf) -> hashes.Hash:
-    main = cf.scope.main
-    bucket_size = hashes.aligned(main.server_names_hash_bucket_size)
-    return hashes.Hash("server_names_hash", main.server_names_hash_max_size, bucket_size, partial(cf.log, "warn"))
-
-
-def _add_name(cf: Cf, address: Address, name: bytes, srv: CoreSrv) -> bool:
-    """Whether *srv* got the *name*: the first one has it."""
-    shown = name.decode("utf-8", "surrogateescape")
-    try:
-        address.hosts.add(name, srv)
-        return True
-    except BadName:
-        raise ConfigError(f'invalid server name or wildcard "{shown}" on {address.text}') from None
-    except Conflict:
-        cf.log("warn", f'conflicting server name "{shown}" on {address.text}, ignored')
-        return False

@@ -15,6 +15,7 @@ from geng.conf.convert import (
     complex_size,
     default_path,
     enum,
+    error_log,
     flag,
     lowat,
     msec,
@@ -32,19 +33,22 @@ from geng.conf.tables import HTTP, LIF, LOC, SRV
 from geng.core import hashes
 from geng.core.values import BadValue, atoi, parse_msec, parse_sec
 from geng.errors import GengError, Invalid, Refused
+from geng.http import listen
 from geng.http.files import UNLIMITED, OpenFileCache
-from geng.http.listen import Ports, default_listen, read_listen
-from geng.http.resolving import ResolverSettings
-from geng.http.script import Regex, Value, compile_regex, compile_value, count_variables
+from geng.http.ports import Address, Ports
+from geng.http.resolving import resolver
+from geng.http.script import Value, compile_regex, compile_value, count_variables
+from geng.http.servernames import NAMELESS, Names, captures, first_name, server_names
 from geng.http.servertls import Protocol, ServerTls
 from geng.wire.http1 import RequestOptions
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
     from geng.core.log import Log
+    from geng.http.listen import Listen
     from geng.http.module import Handler, HandlerLink
     from geng.http.request import Request
-    from geng.http.script import Variables
+    from geng.http.script import Regex, Variables
 
 HS = HTTP | SRV
 HSL = HTTP | SRV | LOC
@@ -70,6 +74,26 @@ def pool_size(text: str) -> int:
     return number
 
 
+class HttpAddress(Address):
+    """An address of http{}."""
+
+    __slots__ = ("quic", "request_options", "start_http2")
+
+    def __init__(self, sockaddr: Any, found: Listen, server: CoreSrv) -> None:
+        super().__init__(sockaddr, found, server)
+        self.request_options: Any = None
+        self.quic: Any = None  # the transport's settings (geng.quic.conf), where it is spoken here
+        self.start_http2: Any = None  # where the first bytes may be HTTP/2's: takes the connection that it begins on
+
+    @property
+    def ssl(self) -> bool:
+        return self.udp or bool(self.protocols & listen.TLS)
+
+    @property
+    def http2(self) -> bool:
+        return bool(self.protocols & listen.HTTP2)
+
+
 class CoreMain(Conf, level=Level.MAIN):
     """The http block. The tables here grow by themselves; that nginx's could not be built is said nevertheless."""
 
@@ -81,8 +105,8 @@ class CoreMain(Conf, level=Level.MAIN):
     def __init__(self) -> None:
         super().__init__()
         self.servers: list[CoreSrv] = []
-        self.ports = Ports()
-        self.quic = Ports()  # UDP's
+        self.ports = Ports(HttpAddress)
+        self.quic = Ports(HttpAddress)
         self.quic_handlers: tuple[Any, Any] = (None, None)  # of new connections, and what takes datagrams
         self.quic_protocols: list[Protocol] = []  # that ALPN may choose over QUIC
         self.variables: Variables = None  # type: ignore[assignment]
@@ -107,6 +131,7 @@ class CoreSrv(Conf, level=Level.SERVER):
     ignore_invalid_headers: bool = directive("ignore_invalid_headers", HS, flag, default=True)
     merge_slashes: bool = directive("merge_slashes", HS, flag, default=True)
     underscores_in_headers: bool = directive("underscores_in_headers", HS, flag, default=False)
+    names: Names = directive("server_name", SRV, server_names, merge=own)
     client_body_early_read: tuple[Any, ...] | None = directive("client_body_early_read", HS, predicates, default=None)
 
     def __init__(self) -> None:
@@ -114,7 +139,6 @@ class CoreSrv(Conf, level=Level.SERVER):
         self.main: CoreMain = None  # type: ignore[assignment]
         self.default: CoreLoc = None  # type: ignore[assignment]
         self.confs: dict[type[Conf], Any] = {}
-        self.names: list[tuple[bytes, Regex | None]] = []
         self.server_name = b""
         self.captures = False
         self.listens = False
@@ -141,50 +165,22 @@ class CoreSrv(Conf, level=Level.SERVER):
     def listen(self, cf: Cf) -> None:
         """`listen address[:port] [parameters]`"""
         self.listens = True
-        addresses, parameters = read_listen(cf)
-        main = cf[CoreMain]
-        ports = main.quic if parameters.quic else main.ports
-        for sockaddr in addresses:
-            ports.add(cf, self, sockaddr, parameters)
+        self._listen(cf, listen.read(cf, listen.HTTP))
 
     def listen_by_default(self, cf: Cf) -> None:
         """What a server without `listen` gets."""
-        addresses, parameters = default_listen()
-        for sockaddr in addresses:
-            cf[CoreMain].ports.add(cf, self, sockaddr, parameters)
+        self._listen(cf, listen.by_default())
 
-    @command("server_name", SRV)
-    def add_names(self, cf: Cf) -> None:
-        """`server_name name ...`"""
-        for word in cf.args:
-            self._add_name(cf, word)
-
-    def _add_name(self, cf: Cf, word: str) -> None:
-        if (word[:1] == "*" and (len(word) < 3 or word[1] != ".")) or (word[:1] == "." and len(word) < 2):
-            raise Invalid(f'server name "{word}" is invalid')
-        if "/" in word:
-            cf.warn(f'server name "{word}" has suspicious symbols')
-        if word[:1] != "~":
-            name = cf.cycle.hostname if word.lower() == "$hostname" else word
-            self.names.append((to_bytes(name).lower(), None))
-            return
-        if len(word) == 1:
-            raise Invalid(f'empty regex in server name "{word}"')
-        pattern = word[1:]
-        regex = compile_regex(cf, pattern, caseless=any("A" <= ch <= "Z" for ch in pattern))
-        self.captures = regex.pattern.groups > 0
-        self.names.append((to_bytes(pattern), regex))
+    def _listen(self, cf: Cf, found: Listen) -> None:
+        main = cf[CoreMain]
+        ports = main.quic if found.udp else main.ports
+        for sockaddr in found.addresses:
+            ports.add(cf, self, sockaddr, found)
 
     def merge(self, cf: Cf, parent: Any) -> None:
         super().merge(cf, parent)
-        if not self.names:
-            self.names.append((b"", None))
-        first = self.names[0][0]
-        if self.names[0][1] is not None:
-            first = b"~" + first
-        elif first[:1] == b".":
-            first = first[1:]
-        self.server_name = first
+        self.names = self.names or NAMELESS
+        self.server_name, self.captures = first_name(self.names), captures(self.names)
 
     def check(self, cf: Cf) -> None:
         if self.large_client_header_buffers[1] < self.connection_pool_size:
@@ -307,8 +303,8 @@ class CoreLoc(Conf, level=Level.LOCATION):
     root: Any = value(None, group("root", "alias"))
     alias: int = value(0, group("root", "alias"))
     error_pages: Any = value(None)
-    error_log: Any = value(None)
-    resolver: Any = value(None)
+    error_log: Any = directive("error_log", HSL, error_log, default=None)
+    resolver: Any = directive("resolver", HSL, resolver, default=None)
     open_file_cache: Any = value(None)
     gzip_disable: Any = value(None)
     disable_symlinks: int = value(0)
@@ -547,19 +543,7 @@ class CoreLoc(Conf, level=Level.LOCATION):
             raise Refused("is duplicate")
         self.internal = True
 
-    @command("resolver", HSL)
-    def set_resolver(self, cf: Cf) -> None:
-        """`resolver address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone]`"""
-        if self.resolver is not UNSET:
-            raise Refused("is duplicate")
-        self.resolver = ResolverSettings.read(cf)
-
     # -- errors
-
-    @command("error_log", HSL)
-    def set_error_log(self, cf: Cf) -> None:
-        """`error_log file | stderr | syslog:… [level]`"""
-        self.error_log = cf.cycle.add_log(cf, None if self.error_log is UNSET else self.error_log)
 
     @command("error_page", HSL | LIF)
     def add_error_page(self, cf: Cf) -> None:

@@ -33,9 +33,8 @@ from geng.wire.http2 import PREFACE
 
 if TYPE_CHECKING:
     from geng.http.body import BodyReader
-    from geng.http.conf import CoreLoc, CoreSrv
+    from geng.http.conf import CoreLoc, CoreSrv, HttpAddress
     from geng.http.linked import Linked
-    from geng.http.listen import Address
     from geng.net.connection import Connection
     from geng.wire.http1 import RequestHead
 
@@ -62,7 +61,7 @@ class HttpConnection:
         "worker",
     )  # fmt: skip
 
-    def __init__(self, c: Connection, address: Address) -> None:
+    def __init__(self, c: Connection, address: HttpAddress) -> None:
         self.c = c
         self.address = address
         self.default: CoreSrv = address.default

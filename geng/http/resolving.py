@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from geng.conf.convert import with_cf
 from geng.core.values import BadValue, parse_sec
 from geng.errors import Invalid
-from geng.http.listen import parse_address
+from geng.http.addresses import parse_address
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -31,28 +32,8 @@ class ResolverSettings:
     def __repr__(self) -> str:
         return f"<ResolverSettings {self.servers} valid={self.valid}>"
 
-    @classmethod
-    def read(cls, cf: Cf) -> ResolverSettings:
-        """The settings that a `resolver` directive's words make; raises Invalid."""
-        made = cls([])
-        for word in cf.args:
-            name, equals, text = word.partition("=")
-            if equals and name in ("valid", "ipv4", "ipv6", "status_zone"):
-                made._parameter(word, name, text)
-                continue
-            try:
-                made.servers.extend(parse_address(word, 53, listen=False))
-            except Invalid as invalid:
-                raise Invalid(f'{invalid} in resolver "{word}"') from None
-        if not made.servers:
-            raise Invalid("no name servers defined")
-        if not (made.ipv4 or made.ipv6):
-            raise Invalid('"ipv4" and "ipv6" cannot both be "off"')
-        if not cf.cycle.options.test:
-            import geng.net.resolver  # noqa: F401 - once, before the fork
-        return made
-
-    def _parameter(self, word: str, name: str, text: str) -> None:
+    def parameter(self, word: str, name: str, text: str) -> None:
+        """*word* is `name=text`; raises Invalid."""
         if name == "valid":
             try:
                 self.valid = parse_sec(text)
@@ -72,3 +53,25 @@ class ResolverSettings:
                 worker.hub, worker.pool, self.servers, worker.log, valid=self.valid, ipv4=self.ipv4, ipv6=self.ipv6
             )
         return self._made
+
+
+@with_cf
+def resolver(cf: Cf, *words: str) -> ResolverSettings:
+    """`resolver address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone]`"""
+    made = ResolverSettings([])
+    for word in words:
+        name, equals, text = word.partition("=")
+        if equals and name in ("valid", "ipv4", "ipv6", "status_zone"):
+            made.parameter(word, name, text)
+            continue
+        try:
+            made.servers.extend(parse_address(word, 53, listen=False))
+        except Invalid as invalid:
+            raise Invalid(f'{invalid} in resolver "{word}"') from None
+    if not made.servers:
+        raise Invalid("no name servers defined")
+    if not (made.ipv4 or made.ipv6):
+        raise Invalid('"ipv4" and "ipv6" cannot both be "off"')
+    if not cf.cycle.options.test:
+        import geng.net.resolver  # noqa: F401 - once, before the fork
+    return made

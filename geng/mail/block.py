@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.compiler import fresh
 from geng.conf.directive import Conf, Level, command
 from geng.conf.tables import MAIL, MAIN
-from geng.errors import Invalid, Refused
+from geng.errors import Refused
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -56,25 +56,13 @@ def read(cf: Cf) -> Mail:
     from geng.mail.conf import MailMain
     from geng.mail.session import accepted
     from geng.modules.mail import PARTS, listens_ssl, registry
-    from geng.stream import listen
 
     classes = [cls for _, found in PARTS for cls in found]
-    outer = cf.scope, cf.registry, cf.confs
-    cf.scope, cf.registry = MailScope(classes, listens_ssl), registry()
     confs = fresh(classes)
-    try:
+    main: MailMain = confs[MailMain]
+    with cf.inside(MailScope(classes, listens_ssl), registry()):
         cf.walk(cf.node.block or [], MAIL, confs)
-        main: MailMain = confs[MailMain]
         for cls in classes:
-            for server in main.servers if cls.level is not Level.MAIN else ():
-                cf.confs = server.confs
-                mine: Any = server.confs[cls]
-                mine.merge(cf, confs[cls])
-                cf.attempt(mine.resolve)
-    except Refused as refused:
-        raise cf.error(f'"{cf.node.name}" directive {refused}') from None
-    except Invalid as invalid:
-        raise cf.error(str(invalid)) from None
-    finally:
-        cf.scope, cf.registry, cf.confs = outer
-    return Mail(main, listen.listenings(main.addresses, accepted))
+            if cls.level is not Level.MAIN:
+                main.merge_servers(cf, cls, confs)
+    return Mail(main, main.ports.listenings(accepted))

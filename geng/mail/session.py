@@ -24,7 +24,8 @@ from geng.tls.verification import objection
 from geng.wire import proxy_protocol
 
 if TYPE_CHECKING:
-    from geng.mail.conf import Address, MailServer
+    from geng.http.ports import Address
+    from geng.mail.conf import MailServer
     from geng.net.connection import Connection
 
 ETIMEDOUT = 110
@@ -59,7 +60,7 @@ class Session:
     def __init__(self, c: Connection, address: Address) -> None:
         self.c = c
         self.address = address
-        self.server: MailServer = address.server
+        self.server: MailServer = address.default
         self.action = "sending client greeting line"
         self.buffer = b""
         self.pos = 0

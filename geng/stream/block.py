@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.compiler import Cf, Confs, fresh
 from geng.conf.directive import Conf, Level, command
 from geng.conf.tables import MAIN, STREAM
-from geng.errors import Invalid, Refused
+from geng.core import hashes
+from geng.errors import Refused
 from geng.http.script import Value, Variables, compile_value
 from geng.stream.conf import StreamMain
 from geng.stream.module import Module
@@ -73,9 +74,7 @@ def read(cf: Cf, modules: tuple[Module, ...]) -> Stream:
     from geng.modules.stream import registry
     from geng.modules.stream.log import StreamFormats
 
-    outer = cf.scope, cf.registry, cf.confs
-    scope = cf.scope = StreamScope(modules)
-    cf.registry = registry(modules)
+    scope = StreamScope(modules)
     confs = fresh(scope.classes)
     confs.main[LogMain] = StreamFormats()
     main = confs[StreamMain]
@@ -83,19 +82,12 @@ def read(cf: Cf, modules: tuple[Module, ...]) -> Stream:
     for module in modules:
         for variable in module.variables:
             scope.variables.add(variable)
-    try:
+    with cf.inside(scope, registry(modules)):
         cf.walk(cf.node.block or [], STREAM, confs)
-        try:
-            _finish(cf, scope, main, confs)
-        except Refused as refused:
-            raise cf.error(f'"{cf.node.name}" directive {refused}') from None
-        except Invalid as invalid:
-            raise cf.error(str(invalid)) from None
-    finally:
-        cf.scope, cf.registry, cf.confs = outer
+        _finish(cf, scope, main, confs)
     for server in main.servers:
         server.link(modules)
-    return Stream(modules, main, main.listenings(accepted))
+    return Stream(modules, main, main.ports.listenings(accepted))
 
 
 def _finish(cf: Cf, scope: StreamScope, main: StreamMain, confs: Confs) -> None:
@@ -103,12 +95,8 @@ def _finish(cf: Cf, scope: StreamScope, main: StreamMain, confs: Confs) -> None:
         if cls.level is Level.MAIN:
             cf.confs = confs
             cf.attempt(confs.main[cls].resolve)
-            continue
-        for server in main.servers:
-            cf.confs = server.confs
-            mine: Any = server.confs[cls]
-            mine.merge(cf, confs[cls])
-            cf.attempt(mine.resolve)
+        else:
+            main.merge_servers(cf, cls, confs)
     cf.confs = confs
     for module in scope.modules:
         if module.postconfiguration is not None:
@@ -116,5 +104,5 @@ def _finish(cf: Cf, scope: StreamScope, main: StreamMain, confs: Confs) -> None:
     scope.variables.link()
     for value in scope.values:
         value.link()
-    main.check_variables(scope.variables.names())
+    hashes.sized(main, "variables_hash").build(scope.variables.names())
     main.sort_names(cf)

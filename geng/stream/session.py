@@ -21,8 +21,9 @@ from geng.stream.module import BAD_REQUEST, DECLINED, ENDED, ERROR, INTERNAL_SER
 from geng.wire import proxy_protocol
 
 if TYPE_CHECKING:
+    from geng.http.ports import Address
     from geng.net.connection import Connection
-    from geng.stream.conf import Address, StreamServer
+    from geng.stream.conf import StreamServer
 
 PROXY_HEADER = 4096  # longer than any
 ETIMEDOUT = 110

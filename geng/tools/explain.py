@@ -24,10 +24,9 @@ from geng.errors import ConfigError
 from geng.hot.http1 import DONE as HEAD_DONE
 from geng.hot.http1 import RequestHead
 from geng.http import phases
-from geng.http.conf import CoreSrv
+from geng.http.conf import CoreSrv, HttpAddress
 from geng.http.connection import HttpConnection, choose_server, refuse
 from geng.http.filters import ClientGone
-from geng.http.listen import Address
 from geng.http.request import Request
 from geng.lint.files import Files
 from geng.lint.tree import RAW, Place, Tree
@@ -172,7 +171,7 @@ class Explainer:
             connection.close()
             theirs.close()
 
-    def _walk(self, r: Request, address: Address, asked: str) -> Explanation:
+    def _walk(self, r: Request, address: HttpAddress, asked: str) -> Explanation:
         others = _candidates(r, address)
         chosen = next(each for each in others if each[0] is r.srv)[1]
         listen = address.text if isinstance(address.text, str) else address.text.decode()
@@ -204,7 +203,7 @@ def _head(method: str, parts: Any, headers: Sequence[str]) -> bytes:
     return "".join(f"{line}\r\n" for line in [*lines, *headers, ""]).encode("utf-8", "surrogateescape")
 
 
-def _address(addresses: list[Address], host: str, port: int) -> Address:
+def _address(addresses: list[HttpAddress], host: str, port: int) -> HttpAddress:
     """The address that a connection to *host* and *port* comes to: the host's own, that of all interfaces, the first."""
     there = [each for each in addresses if isinstance(each.sockaddr, tuple) and each.sockaddr[1] == port]
     if not there:
@@ -214,7 +213,7 @@ def _address(addresses: list[Address], host: str, port: int) -> Address:
     return own or next((each for each in there if each.wildcard), there[0])
 
 
-def _request(connection: Any, address: Address, data: bytes, https: bool) -> Request:
+def _request(connection: Any, address: HttpAddress, data: bytes, https: bool) -> Request:
     hc = HttpConnection(connection, address)
     connection.data = hc
     if https:
@@ -257,7 +256,7 @@ def _serve(r: Request) -> None:
             cleanup()
 
 
-def _candidates(r: Request, address: Address) -> list[tuple[CoreSrv, Candidate]]:
+def _candidates(r: Request, address: HttpAddress) -> list[tuple[CoreSrv, Candidate]]:
     """Every server of the socket, with the reason why it is the one or not."""
     host = r.head.server or b""
     shown = f'"{text(host)}"' if host else "a request without Host"
@@ -279,7 +278,7 @@ def _candidates(r: Request, address: Address) -> list[tuple[CoreSrv, Candidate]]
     return made
 
 
-def _default(address: Address, shown: str) -> str:
+def _default(address: HttpAddress, shown: str) -> str:
     if len(address.servers) == 1:
         return "it is the only one there"
     kind = "says so" if address.has_default else "is the first one"

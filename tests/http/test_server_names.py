@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from geng.errors import ConfigError, Invalid
-from geng.http import block
-from geng.http.listen import Address, ListenParameters, parse_address
+from geng.http.addresses import parse_address
+from geng.http.listen import Listen
+from geng.http.ports import Address
 
 
 def address(names: dict[str, str], warnings: list[str] | None = None) -> Address:
-    made = Address(("127.0.0.1", 80), ListenParameters(), SimpleNamespace(name="default"))  # type: ignore[arg-type]
+    made = Address(("127.0.0.1", 80), Listen([]), SimpleNamespace(name="default"))  # type: ignore[arg-type]
     cf: Any = SimpleNamespace(log=lambda level, message: (warnings if warnings is not None else []).append(message))
     for name, server in names.items():
-        block._add_name(cf, made, name.encode(), SimpleNamespace(name=server))  # type: ignore[arg-type]
+        made.add_name(cf, name.encode(), SimpleNamespace(name=server))  # type: ignore[arg-type]
     return made
 
 

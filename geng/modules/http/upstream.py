@@ -10,12 +10,12 @@ from typing import Any
 
 from geng.conf.compiler import Cf, Confs
 from geng.conf.convert import msec, sec
-from geng.conf.directive import UNSET, Conf, Level, command, directive, value
+from geng.conf.directive import UNSET, Conf, Level, command, directive
 from geng.conf.tables import HTTP, UPS
 from geng.errors import Invalid, Refused
 from geng.http.conf import CoreLoc
 from geng.http.module import Module
-from geng.http.resolving import ResolverSettings
+from geng.http.resolving import ResolverSettings, resolver
 from geng.upstream.address import BadAddress, Resolve, parse_url, resolve_host
 from geng.upstream.peers import DOWN, DRAINING
 from geng.upstream.upstream import Flag, Server, Upstream, Upstreams
@@ -73,15 +73,8 @@ class UpstreamServers(Conf, level=Level.SERVER):
     """What stands in one upstream{} about the servers themselves."""
 
     upstream: Upstream
-    resolver: ResolverSettings = value()
+    resolver: ResolverSettings = directive("resolver", UPS, resolver)
     resolver_timeout: int = directive("resolver_timeout", UPS, msec)
-
-    @command("resolver", UPS)
-    def set_resolver(self, cf: Cf) -> None:
-        """`resolver address ... [parameters]`"""
-        if self.resolver is not UNSET:
-            raise Refused("is duplicate")
-        self.resolver = ResolverSettings.read(cf)
 
     @command("server", UPS)
     def server(self, cf: Cf) -> None:

@@ -20,7 +20,7 @@ from geng.wire.http3 import NO_ERROR, REQUEST_REJECTED
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
-    from geng.http.listen import Address
+    from geng.http.conf import HttpAddress
     from geng.http.request import Request
     from geng.http.v3.session import Session
 
@@ -76,7 +76,7 @@ def prepare(cf: Cf) -> None:
     main.quic_handlers = accepted, Receiver()
 
 
-def check_certificates(address: Address) -> None:
+def check_certificates(address: HttpAddress) -> None:
     """Each address with `quic` must have some."""
     srv = address.default
     conf = srv[SslConf]
@@ -96,7 +96,7 @@ def _refused(what: str, srv: CoreSrv) -> ConfigError:
     return ConfigError(f'{what} for the "listen ... quic" directive in {srv.file}:{srv.line}')
 
 
-def quic_conf(address: Address) -> Any:
+def quic_conf(address: HttpAddress) -> Any:
     """The transport's settings: the default server's."""
     from geng.quic.conf import QuicConf
     from geng.quic.tls import prepare as prepare_tls

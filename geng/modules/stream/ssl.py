@@ -127,7 +127,7 @@ def finish(cf: Cf) -> None:
     """Resolvers for responders; and each address with `ssl` must have certificates.   nginx: ngx_stream_ssl_init"""
     for server in cf[StreamMain].servers:
         give_resolver(server.tls.context, server.resolver, server.resolver_timeout)
-    check_listens(cf[StreamMain].addresses)
+    check_listens(cf[StreamMain].ports.all())
 
 
 #: http's but for these
