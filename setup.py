@@ -49,6 +49,7 @@ HOT = {
     "upstream.state": False,
     "upstream.framing": False,
     "upstream.headers": False,
+    "upstream.rotation": False,
     "upstream.peers": True,
     "upstream.round_robin": True,
     "upstream.keepalive": True,

@@ -134,6 +134,8 @@ class Consistent(RoundRobin):
             owner = owners[self.at % len(owners)]
             free = [p for p in owner if not p.bit & self.tried and (not p.guarded or eligible(p, now))]
             if free:
+                if peers.many and len(free) > 1:
+                    peers.settle()
                 return self.mark(smooth(free), now)
             self.at += 1
             self.misses += 1

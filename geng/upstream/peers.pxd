@@ -1,13 +1,20 @@
 # What peers.py is in C: types only, no code. A Peer stays as it is: those in shared memory have properties instead.
 cimport cython
 from geng.upstream.keepalive cimport KeepaliveCache as CCache
+from geng.upstream.rotation cimport Rotation
 
 cdef class Peers:
     cdef public object name, next, clock, lock, version, list, ranges
-    cdef public long number, total_weight, tries, guarded
-    cdef public bint backup, single
+    cdef public Rotation rotation
+    cdef public long number, total_weight, tries, guarded, patience
+    cdef public bint backup, many, single
 
     cpdef candidates(self, tried, now)
+
+    @cython.locals(rotation=Rotation, at=long)
+    cpdef turn(self, long now)
+    cpdef prepare(self, long now)
+    cpdef settle(self)
 
 cdef class Picker:
     cdef public Peers peers

@@ -35,6 +35,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from geng.errors import GengError
+from geng.upstream.rotation import MANY, PATIENCE, Rotation, prepared
 
 if TYPE_CHECKING:
     from geng.core.zone import ZoneLock
@@ -124,8 +125,8 @@ def eligible(peer: Peer, now: int) -> bool:
 class Peers:
     """The peers of one group, and the group of backups behind it.   nginx: ngx_http_upstream_rr_peers_t"""
 
-    __slots__ = ("backup", "clock", "guarded", "list", "lock", "name", "next", "number", "ranges", "single",
-                 "total_weight", "tries", "version")  # fmt: skip
+    __slots__ = ("backup", "clock", "guarded", "list", "lock", "many", "name", "next", "number", "patience", "ranges",
+                 "rotation", "single", "total_weight", "tries", "version")  # fmt: skip
 
     def __init__(self, name: bytes, peers: Iterable[Peer], next: Peers | None = None, backup: bool = False) -> None:
         self.name = name
@@ -135,6 +136,8 @@ class Peers:
         self.lock: ZoneLock | None = None
         self.version = 0  # which set of peers the list is; it changes only in shared memory
         self.list: list[Peer] = []
+        self.rotation: Rotation | None = None
+        self.patience = 0
         self.replace(list(peers))
 
     def __repr__(self) -> str:
@@ -145,6 +148,7 @@ class Peers:
         """Make *peers* the members and count them anew."""
         self.list = peers
         self.number = len(peers)
+        self.many = self.number >= MANY
         ends = list(accumulate((peer.weight for peer in peers), initial=0))
         self.ranges, self.total_weight = ends[:-1], ends[-1]
         self.tries = sum(1 for peer in peers if not peer.down)
@@ -174,9 +178,45 @@ class Peers:
 
     def candidates(self, tried: int, now: int) -> list[Peer]:
         """Who may be taken, in order of the configuration; *tried* is the sum of the bits of those already tried."""
+        if self.many:
+            self.settle()
         if not tried and not self.guarded:
             return self.list
         return [p for p in self.list if not p.bit & tried and (not p.guarded or eligible(p, now))]
+
+    def turn(self, now: int) -> Peer | None:
+        """Whose turn it is by round robin, where that is prepared; None: look at them all."""
+        rotation = self.rotation
+        if rotation is None or now >= rotation.until:
+            self.settle()
+            self.rotation = rotation = self.prepare(now)
+            if rotation is None:
+                return None
+        at = rotation.at
+        if at == rotation.period:
+            if not rotation.recurs():
+                self.settle()
+                self.rotation = rotation = prepared(self.list, now)
+                if rotation is None:
+                    return None
+            at = 0
+        rotation.at = at + 1
+        return rotation.peer(at)
+
+    def prepare(self, now: int) -> Rotation | None:
+        """The next turns, once in a while: where they cannot be prepared, asking costs too."""
+        if self.patience:
+            self.patience -= 1
+            return None
+        self.patience = PATIENCE
+        return prepared(self.list, now)
+
+    def settle(self) -> None:
+        """Have the peers' weights say how things stand: somebody will look at them, or is about to fail or to return."""
+        rotation = self.rotation
+        if rotation is not None:
+            rotation.settle(rotation.at)
+            self.rotation = None
 
 
 class Picker:
@@ -274,6 +314,8 @@ class Picker:
 
     def _revive(self, peer: Peer) -> None:
         """The try after fail_timeout was a success."""
+        if self.peers.many:
+            self.peers.settle()
         peer.fails = 0
         self._watch(peer, bool(peer.down or peer.max_conns))
 
@@ -293,6 +335,8 @@ class Picker:
 
     def _failed(self, peer: Peer) -> None:
         peers = self.peers
+        if peers.many:
+            peers.settle()
         peer.fails += 1
         peer.accessed = peer.checked = int(peers.clock())
         self._watch(peer, True)

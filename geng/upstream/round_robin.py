@@ -48,6 +48,10 @@ class RoundRobin(Picker):
                 return peer
         else:
             now = int(peers.clock())
+            if peers.many and not self.tried:
+                next = peers.turn(now)
+                if next is not None:
+                    return self.mark(next, now)
             candidates = peers.candidates(self.tried, now)
             if candidates:
                 return self.mark(smooth(candidates), now)

@@ -19,6 +19,7 @@ from geng.core.zone import WORD, Zone, ZoneFull
 from geng.errors import ConfigError
 from geng.upstream.address import Address, address_of
 from geng.upstream.peers import Peer, Peers
+from geng.upstream.rotation import Rotation, prepared
 
 if TYPE_CHECKING:
     from geng.upstream.upstream import Server, Upstream
@@ -34,11 +35,14 @@ WEIGHT, FAMILY, PORT, IP, _, NAME_SIZE, NAME = range(len(FIELDS), len(FIELDS) + 
 NAME_MAX = 255
 RECORD = NAME + (NAME_MAX + 1) // WORD
 
-# Slots of an upstream: which set of peers it is, for each of two groups a head and how many need a look, for each
-# template until when its addresses hold.
+# Slots of an upstream: which set of peers it is, for each of two groups a head, how many need a look, and its rotation;
+# for each template until when its addresses hold. A rotation (rotation.py) is prepared by each worker for itself from the
+# same records; what they share is how many turns have been given, and one more (0: nothing is prepared), the number of
+# the rotation, and when (seconds) it was begun, which says who was eligible.
 GROUPS = 1
-HEAD, WATCHED = 0, 1
-TEMPLATES = GROUPS + 2 * 2
+HEAD, WATCHED, TURNS, NUMBER, BEGAN = range(5)
+GROUP = 5
+TEMPLATES = GROUPS + 2 * GROUP
 
 # Slots at the front of a zone of upstreams: where free records begin.
 FREE = 0
@@ -103,7 +107,7 @@ class SharedPeers(Peers):
     *static*: the configured peers; *templates*: the servers whose names are resolved while the server runs.
     """
 
-    __slots__ = ("head", "number_slot", "records", "slots", "static", "templates", "watched")
+    __slots__ = ("group", "head", "number_slot", "records", "rotation_number", "slots", "static", "templates", "watched")
 
     def __init__(
         self,
@@ -117,6 +121,8 @@ class SharedPeers(Peers):
         self.records = records
         self.slots = records.slots
         self.number_slot = number_slot
+        self.group = group
+        self.rotation_number = -1
         self.head = group + HEAD
         self.watched = group + WATCHED
         self.static = like.list
@@ -159,9 +165,59 @@ class SharedPeers(Peers):
         slots = self.slots
         slots[self.watched] = sum(slots[record + GUARDED] for record in self.chain())
 
+    def turn(self, now: int) -> Peer | None:
+        slots, turns = self.slots, self.group + TURNS
+        given = slots[turns]
+        rotation = self._current_rotation() if given else None
+        if rotation is None or now >= rotation.until:
+            self.settle()
+            rotation = self._begin(self.prepare(now), now)
+        elif given > rotation.period:
+            if not rotation.recurs():
+                self.settle()
+                rotation = self._begin(prepared(self.list, now), now)
+            slots[turns] = 1
+        if rotation is None:
+            slots[turns] = 0
+            return None
+        given = slots[turns]
+        slots[turns] = given + 1
+        return rotation.peer(given - 1)
+
+    def _begin(self, rotation: Rotation | None, now: int) -> Rotation | None:
+        """Let *rotation* be that of all workers."""
+        if rotation is not None:
+            slots, group = self.slots, self.group
+            slots[group + TURNS] = 1
+            slots[group + NUMBER] += 1
+            slots[group + BEGAN] = now
+            self.rotation, self.rotation_number = rotation, slots[group + NUMBER]
+        return rotation
+
+    def _current_rotation(self) -> Rotation | None:
+        """What some worker has begun, as this one has it or makes it."""
+        number = self.slots[self.group + NUMBER]
+        if self.rotation is None or self.rotation_number != number:
+            if self.version != self.current:
+                self.reload()
+            self.rotation, self.rotation_number = prepared(self.list, self.slots[self.group + BEGAN]), number
+        return self.rotation
+
+    def settle(self) -> None:
+        slots, turns = self.slots, self.group + TURNS
+        given = slots[turns]
+        if given:
+            rotation = self._current_rotation()
+            if rotation is not None:
+                rotation.settle(given - 1)
+            slots[turns] = 0
+            self.rotation = None
+
     def candidates(self, tried: int, now: int) -> list[Peer]:
         self.guarded = self.slots[self.watched]
         if not tried and not self.guarded:
+            if self.many:
+                self.settle()
             return self.list
         return super().candidates(tried, now)
 
@@ -213,6 +269,7 @@ class SharedPeers(Peers):
 
     def remove(self, record: int) -> None:
         """Take a member out; its record is freed by the last request that uses it."""
+        self.settle()
         slots = self.slots
         before = self.head
         while slots[before] != record:
@@ -256,6 +313,7 @@ class SharedPeers(Peers):
         return record
 
     def _append(self, record: int) -> None:
+        self.settle()
         slots = self.slots
         last = self.head
         while slots[last]:
@@ -293,7 +351,7 @@ def _move(upstream: Upstream, records: Records, place: int) -> None:
     plain, templates = upstream.peers, _templates(upstream)
     second = None
     if plain.next is not None:
-        second = SharedPeers(plain.next, records, place, place + GROUPS + 2, templates)
+        second = SharedPeers(plain.next, records, place, place + GROUPS + GROUP, templates)
     upstream.peers = SharedPeers(plain, records, place, place + GROUPS, templates, second)
 
 

@@ -177,6 +177,8 @@ class StickyPicker(RoundRobin):
             return super().choose_in_turn()
         if peers.single:
             return wanted
+        if peers.many:
+            peers.settle()
         if wanted.current_weight > wanted.weight - peers.total_weight:
             total = 0
             for peer in peers.candidates(self.tried, now):
