@@ -150,7 +150,7 @@ setup(
     # the language lies beside the package in the source tree, and inside it where it is installed
     packages=[*find_packages(include=["geng", "geng.*"]), "geng.grammar"],
     package_dir={"geng.grammar": "grammar"},
-    package_data={"geng": ["py.typed", "**/*.pxd"], "geng.grammar": ["*"]},
+    package_data={"geng": ["py.typed", "**/*.pxd", "perl/*"], "geng.grammar": ["*"]},
     long_description=readme(),
     long_description_content_type="text/markdown",
     ext_modules=extensions(),

@@ -144,6 +144,8 @@ def run(options: Options) -> int:
             log.log(error.level, str(error))
             if error.note:
                 log.notice(error.note)
+                if log.to_stderr and options.test and not options.as_nginx:
+                    sys.stderr.write(f"nginx: [notice] {error.note}\n")
         if options.test:
             say(f"configuration file {options.full(options.conf)} test failed")
         return 1

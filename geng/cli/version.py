@@ -88,6 +88,7 @@ def configure_arguments() -> list[str]:
     """nginx's options for what geng can do: `--with-…` for what works, `--without-…` for what does not yet."""
     from geng.core.geoip import library as geoip_library
     from geng.modules.http import HTTP_MODULES
+    from geng.modules.http.perl_process import find_perl
     from geng.modules.stream import STREAM_MODULES
 
     there = {module.name.removeprefix("http_") for module in HTTP_MODULES}
@@ -97,6 +98,8 @@ def configure_arguments() -> list[str]:
 
     def works(name: str) -> bool:
         if (name in NEEDED and find_spec(NEEDED[name]) is None) or (name == "geoip" and geoip_library() is None):
+            return False
+        if name == "perl" and find_perl() is None:
             return False
         return name in there or FILTERS.get(name, name) in there
 

@@ -62,7 +62,10 @@ class Cf:
 
     Setters get it as *cf*. They read `cf.node.args`, raise Invalid or Refused, and for a block call `cf.walk()`.
     `cf.scope` carries what the subsystem that is being compiled needs (for http: geng.http.block.HttpScope).
+    executes: whether code in the configuration may run, to see whether it can.
     """
+
+    executes = True
 
     def __init__(self, sources: Sources, registry: Registry, warn: Callable[[str, str], None]) -> None:
         self.sources = sources
@@ -105,8 +108,12 @@ class Cf:
 
         Reading goes on, so that a fault that nginx would find comes first; the first note is `unable`, for the end.
         """
+        self.note_unable(f"{what} is not supported by geng yet")
+
+    def note_unable(self, message: str) -> None:
+        """As cannot(), in other words."""
         if self.unable is None:
-            self.unable = self.error(f"{what} is not supported by geng yet")
+            self.unable = self.error(message)
 
     def attempt(self, step: Callable[[Cf], object], file: str = "", line: int = 0) -> None:
         """Do one of many steps after reading, such as the defaults of one location; who wants every fault goes on.

@@ -287,13 +287,14 @@ def _header_buffer(r: Request) -> int:
 def _to_file(r: Request, body: RequestBody) -> None:
     loc = r.loc
     if body.file is None:
-        keep = bool(loc.client_body_in_file_only) or r.body_in_file
+        always = bool(loc.client_body_in_file_only)
+        keep = always or r.body_in_file or r.names_body_file
         body.file = file = TempFile(loc.client_body_temp_path, persistent=keep)
-        log = r.log.notice if keep else r.log.warn
+        log = r.log.notice if always else r.log.warn
         name = file.name or loc.client_body_temp_path.name
-        if not r.body_in_file:
+        if not r.body_in_file and not (always and r.names_body_file):
             log(f"a client request body is buffered to a temporary file {name}", ctx=r.c)
-        clean = loc.client_body_in_file_only == 2 or r.body_in_file
+        clean = loc.client_body_in_file_only == 2 or r.body_in_file or r.names_body_file
         r.on_end(lambda: file.close(delete=clean))
     body.file.write(body.memory)
     body.memory = []

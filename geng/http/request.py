@@ -57,6 +57,7 @@ class Request:
     add_uri_to_alias = False  # try_files has found the rest of an alias by a regex
     subrequests = MAX_REFERENCES  # how many more it may have
     body_in_file = False  # its body is received into a file that has a name, until the request is over (dav)
+    names_body_file = False  # a file that its body is received into has a name, likewise (perl)
     error_page = False
     access_code = 0
     expect_tested = False

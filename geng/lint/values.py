@@ -94,8 +94,9 @@ class _Sources(Sources):
 
 
 class _Cf(Cf):
-    """A compiler that notes a fault and goes on."""
+    """A compiler that notes a fault and goes on, and runs no Perl."""
 
+    executes = False
     reading: Reading
 
     def cannot(self, what: str) -> None:

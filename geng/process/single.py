@@ -71,6 +71,7 @@ def _forget(old: Worker) -> None:
     if old.busy:
         old.hub.after(LOOK_AGAIN, _forget, old)
     else:
+        old.let_go()
         old.cycle.files.close()
 
 

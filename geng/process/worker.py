@@ -75,6 +75,7 @@ class Worker:
             exclusive=mutex is None and workers > 1,
         )
         self.on_quit: list[Callable[[], object]] = []  # called when it begins to shut down
+        self.on_leave: list[Callable[[], object]] = []  # called when it has served the last client
 
     def __repr__(self) -> str:
         return f"<Worker {self.id} pid {os.getpid()} {self.pool!r}>"
@@ -275,10 +276,16 @@ class Worker:
         if self.aborting:
             self.log.alert("aborting")
             self.debug_point()
+        self.let_go()
         for file in self.cycle.files.files.values():
             if file.flush is not None:
                 file.flush()
         self.log.notice("exit")
+
+    def let_go(self) -> None:
+        """What modules have beside this process ends."""
+        for callback in self.on_leave:
+            callback()
 
 
 def work(cycle: Cycle, id: int, row: int, mutex: AcceptMutex | None) -> None:

@@ -51,7 +51,6 @@ TO_DO = {
     "mail": "take the mail block out, and run an nginx with that block alone beside geng",
     "http_v3": "take it out: browsers then stay with HTTP/2; Alt-Svc must go as well",
     "quic": "take it out: browsers then stay with HTTP/2; Alt-Svc must go as well",
-    "http_perl": "write it as a module in Python: docs/modules.md",
     "google_perftools": "take it out: py-spy and perf look at a worker from outside",
 }
 """What to do about the directives of a module, by a part of its name."""

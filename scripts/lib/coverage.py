@@ -16,7 +16,7 @@ def supported() -> set[tuple[str, int]]:
     from geng.modules.stream import STREAM_MODULES, registry
 
     confs: list[type[Conf]] = [*main_confs(), *(conf for module in HTTP_MODULES for conf in module.confs)]
-    found = {(command.name, command.contexts) for conf in confs for command in conf.commands.values()}
+    found = {(command.name, command.contexts) for conf in confs if not conf.foreign for command in conf.commands.values()}
     commands = (row for known in (registry(STREAM_MODULES), mail.registry()) for rows in known.values() for row in rows)
     found |= {(command.name, command.contexts) for conf, command in commands if not conf.foreign}
     return found | {("include", -1)}

@@ -19,6 +19,7 @@ MODULES = {
     "http_image_filter": "needs Pillow (`pip install geng[image_filter]`), which does what libgd does for nginx",
     "http_limit_conn": FULL,
     "http_limit_req": FULL,
+    "http_perl": "needs perl; it runs in a process of its own beside each worker (see Perl, below)",
     "http_ssl": f"OpenSSL is the library of the interpreter (docs/tls.md), without engines; {SESSIONS}",
     "http_xslt_filter": "needs lxml (`pip install geng[xslt]`)",
     "google_perftools": "does not run: py-spy and perf look at a worker from outside",

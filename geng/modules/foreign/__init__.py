@@ -7,10 +7,9 @@ directive is named as not supported. When geng runs a module, the module of that
 from __future__ import annotations
 
 from geng.http.module import Module
-from geng.modules.foreign import perl
 from geng.modules.foreign.main import MAIN_CONFS as MAIN_CONFS
 
-HTTP_MODULES: tuple[Module, ...] = (perl.module,)
+HTTP_MODULES: tuple[Module, ...] = ()
 
 
 def http_modules(own: tuple[Module, ...]) -> tuple[Module, ...]:

@@ -36,6 +36,7 @@ from geng.modules.http import (
     mirror,
     mp4,
     not_modified,
+    perl,
     proxy,
     random_index,
     range,
@@ -122,6 +123,7 @@ HTTP_MODULES: tuple[Module, ...] = (
     degradation.module,
     flv.module,
     mp4.module,
+    perl.module,
     # -- balancers
     upstream_hash.module,
     upstream_ip_hash.module,

@@ -19,9 +19,10 @@ from geng.core.regex import PatternError, compile_pattern
 from geng.hot.uri import HTML, escape_uri, parse_unsafe_uri
 from geng.http import subrequest
 from geng.http.files import in_memory
-from geng.http.filters import Parts, Send, Writer
-from geng.http.module import NOCACHEABLE, Filter, Module, Variable
+from geng.http.filters import ClientGone, Parts, Send, Writer
+from geng.http.module import ERROR, NOCACHEABLE, OK, Filter, Module, Variable
 from geng.http.types import mime_types, tester
+from geng.modules.http import perl
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
@@ -47,7 +48,10 @@ COMMANDS: dict[bytes, tuple[frozenset[bytes], frozenset[bytes]]] = {
     b"endif": (frozenset(), frozenset()),
     b"block": (frozenset((b"name",)), frozenset((b"name",))),
     b"endblock": (frozenset(), frozenset()),
+    b"perl": (frozenset((b"sub", b"arg")), frozenset((b"sub",))),
 }
+#: what may be said more than once
+MANY = {b"perl": b"arg"}
 #: up to which state a command may come inside an `if`
 CONTEXT = {b"elif": IN_IF, b"else": IN_IF, b"endif": IN_ELSE}
 
@@ -113,7 +117,8 @@ def link(loc: CoreLoc) -> Filter | None:
 class Page(Writer):
     """Reads one page."""
 
-    __slots__ = ("block", "block_text", "chosen", "conditional", "conf", "errmsg", "held", "output", "r", "shared")
+    __slots__ = ("block", "block_text", "chosen", "conditional", "conf", "errmsg", "held", "output", "r", "repeated",
+                 "shared")  # fmt: skip
 
     def __init__(self, inner: Writer, r: Request, conf: SsiConf) -> None:
         self.inner = inner
@@ -127,6 +132,7 @@ class Page(Writer):
         self.conditional = 0
         self.block: bytes | None = None
         self.block_text = b""
+        self.repeated: list[bytes] = []  # values of the parameter that a command may have more than once
 
     # ---- reading
 
@@ -187,7 +193,7 @@ class Page(Writer):
         name = match[1] if match is not None else b""
         shown = name.decode("latin-1")
         known = COMMANDS.get(name)
-        if known is None:
+        if known is None or (name == b"perl" and not perl.ready(self.r)):
             if self.output and self.block is None:
                 raise SsiError(f'invalid SSI command: "{shown}"')
             self.text(raw)
@@ -200,7 +206,8 @@ class Page(Writer):
         context = CONTEXT.get(name)
         if context is not None and (not self.conditional or self.conditional > context):
             raise SsiError(f'invalid context of SSI command: "{shown}"')
-        params = _params(inside[match.end() :] if match is not None else b"", shown)
+        self.repeated = []
+        params = _params(inside[match.end() :] if match is not None else b"", shown, MANY.get(name), self.repeated)
         allowed, needed = known
         for key in params:
             if key not in allowed:
@@ -351,6 +358,14 @@ class Page(Writer):
     def do_block(self, params: dict[bytes, bytes]) -> None:
         self.block, self.block_text = params[b"name"], b""
 
+    def do_perl(self, params: dict[bytes, bytes]) -> None:
+        rc = perl.ssi(self.r, params[b"sub"], self.repeated, self.inner)
+        if rc == ERROR:
+            self.r.hc.broken = True
+            raise ClientGone
+        if rc != OK:
+            raise SsiError
+
     def do_endblock(self, params: dict[bytes, bytes]) -> None:
         if self.block is not None:
             self.shared.blocks[self.block] = self.block_text
@@ -425,8 +440,11 @@ def _closing(data: bytes, at: int) -> int:
     return -1
 
 
-def _params(text: bytes, command: str) -> dict[bytes, bytes]:
-    """The `name="value"` pairs of a command; raises SsiError."""
+def _params(
+    text: bytes, command: str, many: bytes | None = None, repeated: list[bytes] | None = None
+) -> dict[bytes, bytes]:
+    """The `name="value"` pairs of a command, those of the name *many* in *repeated*; raises SsiError."""
+    values = [] if repeated is None else repeated
     params: dict[bytes, bytes] = {}
     at = 0
     while True:
@@ -458,9 +476,12 @@ def _params(text: bytes, command: str) -> dict[bytes, bytes]:
             value = value.replace(b"\\" + quote, quote)
         if name in params:
             raise SsiError(f'duplicate "{name.decode()}" parameter in "{command}" SSI command')
-        if len(params) == MAX_PARAMS:
+        if len(params) + len(values) == MAX_PARAMS:
             raise SsiError(f'too many SSI command parameters: "{command}"')
-        params[name] = value
+        if name == many:
+            values.append(value)
+        else:
+            params[name] = value
         at = stop + 1
 
 
