@@ -440,9 +440,7 @@ def _closing(data: bytes, at: int) -> int:
     return -1
 
 
-def _params(
-    text: bytes, command: str, many: bytes | None = None, repeated: list[bytes] | None = None
-) -> dict[bytes, bytes]:
+def _params(text: bytes, command: str, many: bytes | None = None, repeated: list[bytes] | None = None) -> dict[bytes, bytes]:
     """The `name="value"` pairs of a command, those of the name *many* in *repeated*; raises SsiError."""
     values = [] if repeated is None else repeated
     params: dict[bytes, bytes] = {}
