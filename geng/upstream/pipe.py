@@ -261,6 +261,8 @@ class Buffered(Unbuffered):
         n = self.most - self.held - self.busy
         if n > MOST_AT_ONCE:
             n = MOST_AT_ONCE
+        elif n <= 0:
+            n = self.busy_size  # the writers have it all, in one part: there must be something that can go to the file
         if self.rate:
             n = min(n, self.rate * (int(time()) - self.start + 1) - self.taken)
         before = self.u.state.response_length
@@ -319,7 +321,7 @@ class Buffered(Unbuffered):
 
     def read_ahead(self, c: Connection) -> None:
         """In the hub: more has come while the client is slow."""
-        if self.most - self.held - self.busy <= 0 and not self.spill():
+        if self.most - self.held - self.busy <= 0 and self.held and not self.spill():
             c.on_read = None  # nothing is read until the client has taken something
             c._mute()
             return
@@ -418,7 +420,7 @@ class Spliced(Passing):
                 self.let_go()  # the upstream need not wait for the client
                 self.wait_client(send_timeout)
             elif full:
-                if not u.conf.max_temp_file_size:
+                if u.conf.max_temp_file_size < pipe.held:
                     self.wait_client(send_timeout)
                 elif not target.wait_write(PATIENCE):
                     return False
