@@ -3,29 +3,63 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import processes, program
 
+RESERVED: deque[socket.socket] = deque(maxlen=200)
+"""A name in the kernel for each port given out, so that no other process gives it out: for long enough to be used."""
+
 
 def free_port() -> int:
-    """A port that nobody listens on now. Tests that run side by side (pytest-xdist) never get the same one."""
-    own, all_ = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    """A port that nobody listens on now, and that nobody is going to: no other test, nor the kernel by itself."""
+    first = _ephemeral()
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if (port >> 1) % int(all_) == int(own.removeprefix("gw")):  # the kernel gives out odd ones
+        port = random.SystemRandom().randrange(max(10_000, first - 20_000), first) if first > 15_000 else 0
+        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            try:
+                tcp.bind(("", port))
+                port = int(tcp.getsockname()[1])
+                udp.bind(("", port))
+            except OSError:
+                continue
+        if _reserve(port):
             return port
 
 
-def wait_until(check: Callable[[], bool], what: str, seconds: float = 10) -> None:
+def _ephemeral() -> int:
+    """The first of the ports that the kernel chooses from: a client's, say, or those of whoever binds to port 0."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        return 0
+
+
+def _reserve(port: int) -> bool:
+    if not sys.platform.startswith("linux"):
+        return True
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0geng test port {port}")
+    except OSError:
+        name.close()
+        return False
+    if len(RESERVED) == RESERVED.maxlen:
+        RESERVED.popleft().close()
+    RESERVED.append(name)
+    return True
+
+
+def wait_until(check: Callable[[], bool], what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
@@ -119,7 +153,7 @@ class Server:
         assert self.process is not None, "not started"
         self.process.send_signal(number)
 
-    def stop(self, graceful: bool = False, seconds: float = 10) -> int | None:
+    def stop(self, graceful: bool = False, seconds: float = 30) -> int | None:
         """Ends it, by force if it takes longer; its exit code, or None when force was needed."""
         process, self.process = self.process, None
         if process is None:

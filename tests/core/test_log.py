@@ -244,7 +244,7 @@ def test_syslog_gets_the_whole_line_and_its_severity(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(clock, "syslog_time", lambda: b"Nov 20 12:00:00")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
-        sock.settimeout(5)
+        sock.settimeout(30)
         log = Log([target(files, f"syslog:server=127.0.0.1:{sock.getsockname()[1]},nohostname", "info")])
         log.crit("message", ctx=Client())
         log.debug("not this")

@@ -100,7 +100,7 @@ class Complaints:
 def receiver(family: int, address: Any) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind(address)
-    sock.settimeout(5)
+    sock.settimeout(30)
     return sock
 
 

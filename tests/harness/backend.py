@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from scripts.lib.servers import free_port
+
 from .client import PATIENCE
 
 
@@ -62,7 +64,7 @@ class Backend:
 
     def __init__(self, handler: Handler | None = None, talk: Conversation | None = None, port: int = 0) -> None:
         self.handler, self.talk = handler, talk
-        self.listening = socket.create_server(("127.0.0.1", port), backlog=128)
+        self.listening = socket.create_server(("127.0.0.1", port or free_port()), backlog=128)
         self.port: int = self.listening.getsockname()[1]
         self.requests: list[Request] = []
         self.connections = 0

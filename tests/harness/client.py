@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 
-PATIENCE = 10.0  # seconds; longer than anything here takes, also on a busy machine
+PATIENCE = 30.0  # seconds; longer than anything here takes, also on a busy machine
 
 
 class Truncated(Exception):

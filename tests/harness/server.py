@@ -14,6 +14,7 @@ from scripts.lib.processes import children
 from scripts.lib.servers import free_port, wait_until
 
 from . import client
+from .logs import Log
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = re.compile(r"\[(?:alert|emerg)\].*|Traceback \(most recent call last\):(?:\n.*){0,20}")
@@ -79,9 +80,9 @@ class Server:
             return str(self.ports[name])
         return self.places[name]
 
-    def log(self, name: str = "error.log") -> str:
-        path = self.folder / name
-        return path.read_text(errors="replace") if path.exists() else ""
+    def log(self, name: str = "error.log") -> Log:
+        """What stands in a log; it waits for what a test expects there and is not written yet."""
+        return Log.of(self.folder / name)
 
     # -- the process
 
@@ -117,7 +118,7 @@ class Server:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=30,
+            timeout=60,
             stdin=subprocess.DEVNULL,
             check=False,
         )
@@ -133,7 +134,7 @@ class Server:
                 stderr=output,
             )
         try:
-            wait_until(self._ready, "the pid file and every port", 20)
+            wait_until(self._ready, "the pid file and every port", 60)
         except (AssertionError, TimeoutError) as reason:
             said = self.log("output") + self.log()
             self.kill()
@@ -147,19 +148,20 @@ class Server:
     def _ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"ended with {self.process.returncode}"
-        if not self.probe:
-            return self.pid_file.exists() and bool(self.pid_file.read_text())
-        return self.pid_file.exists() and all(_listens(port) for port in self.ports.values())
+        if not self.pid_file.exists() or not self.pid_file.read_text():  # it is written when every socket is open
+            return False
+        return not self.probe or all(_listens(port) for port in self.ports.values())
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def reload(self, conf: str | None = None) -> None:
         """HUP, and waits until none of the workers that served before is left."""
+        said = re.search(r"^\s*worker_processes\s+(\d+)", self.conf, re.MULTILINE)
+        wait_until(lambda: len(self.workers()) >= int(said[1] if said else 1), "workers, which may be on their way")
+        old = set(self.workers())
         if conf is not None:
             self.write(conf)
-        wait_until(lambda: bool(self.workers()), "workers, which may still be on their way")
-        old = set(self.workers())
         self.signal(signal.SIGHUP)
         wait_until(lambda: self.workers() and not old & set(self.workers()), "the old workers gone")
 
@@ -171,10 +173,10 @@ class Server:
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
         try:
-            code = process.wait(20)
+            code = process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"still there 20 s after QUIT\n{self.log()[-4000:]}") from None
+            raise AssertionError(f"still there 60 s after QUIT\n{self.log()[-4000:]}") from None
         self.process = None
         said = self.log("output") + self.log()
         assert code == 0, f"ended with {code}\n{said[-4000:]}"

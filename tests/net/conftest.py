@@ -61,6 +61,16 @@ class TestHub(Hub):
         return result
 
 
+    def until(self, met: Callable[[], object]) -> None:
+        """Run until *met* says so."""
+
+        def wait() -> None:
+            while not met():
+                self.sleep(5)
+
+        self.do(wait)
+
+
 @pytest.fixture
 def log() -> Lines:
     return Lines()
@@ -87,7 +97,7 @@ def pair(pool: ConnectionPool) -> Iterator[tuple[Connection, socket.socket]]:
     """A connection, and the blocking socket at its other end."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    theirs.settimeout(10)
+    theirs.settimeout(30)
     c = pool.get(ours.detach())
     assert c is not None
     yield c, theirs

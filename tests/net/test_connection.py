@@ -20,7 +20,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
         a = socket.create_connection(server.getsockname())
         b, _ = server.accept()
     a.setblocking(False)
-    b.settimeout(10)
+    b.settimeout(30)
     return a, b
 
 

@@ -73,12 +73,12 @@ def test_after_cancel_and_reset(hub) -> None:
     fired = []
 
     def main() -> None:
-        hub.after(30, fired.append, "later")
+        hub.after(200, fired.append, "later")
         hub.after(10, fired.append, "sooner")
         hub.after(10, fired.append, "never").cancel()
         moved = hub.after(1, fired.append, "moved")
-        moved.reset(50)
-        hub.sleep(100)
+        moved.reset(400)
+        hub.sleep(600)
 
     hub.do(main)
     assert fired == ["sooner", "later", "moved"]
@@ -98,7 +98,7 @@ def test_gevent_works_in_pooled_greenlets(hub) -> None:
             hub.sleep(10_000)
         event = gevent.event.Event()
         hub.after(1, event.set)
-        assert event.wait(5)
+        assert event.wait(30)
         return 42
 
     assert hub.do(main) == 42

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -54,11 +55,14 @@ def said() -> Callable[..., str]:
 def workers(server: Server, count: int = 1) -> list[int]:
     """Pids of the *count* workers, which may still be on their way."""
 
-    def there() -> list[int]:
-        return [pid for pid in server.workers() if title(pid).endswith("worker process")]
+    found: list[int] = []
 
-    wait_until(lambda: len(there()) == count, f"{count} workers")
-    return there()
+    def there() -> bool:
+        found[:] = [pid for pid in server.workers() if title(pid).endswith("worker process")]
+        return len(found) == count
+
+    wait_until(there, f"{count} workers")
+    return found
 
 
 class Background(Server):
@@ -88,7 +92,8 @@ class Background(Server):
 
         while pids := left():
             for pid in pids:
-                os.kill(pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
             for pid in pids:
                 wait_until(lambda pid=pid: not alive(pid), f"the end of {pid}")  # type: ignore[misc]
 
@@ -102,7 +107,11 @@ def alive(pid: int) -> bool:
 
 
 def title(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+    """What a process is called; nothing when it has gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def titles(pid: int) -> list[str]:

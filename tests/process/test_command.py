@@ -213,4 +213,4 @@ def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
         assert server.get("/").text == "x"
     finally:
         server.stop()
-    assert server.log().count("exited with code 0") == 2
+    assert server.log().times(2, "exited with code 0")

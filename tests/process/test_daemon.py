@@ -8,6 +8,7 @@ import signal
 
 from scripts.lib.processes import children, parents
 from scripts.lib.servers import wait_until
+from tests.harness.client import PATIENCE
 from tests.process.conftest import RETURN, alive, title, titles, workers
 
 ALONE = "master_process off;" + RETURN
@@ -20,7 +21,7 @@ def test_background(background, said):
     assert os.getsid(master) == master
     for fd in (0, 1):
         assert os.readlink(f"/proc/{master}/fd/{fd}") == "/dev/null"
-    assert os.readlink(f"/proc/{master}/fd/2").endswith("/error.log")
+    wait_until(lambda: os.readlink(f"/proc/{master}/fd/2").endswith("/error.log"), "its standard error")
     assert s.get("/").text == str(workers(s)[0])
     s.signal(signal.SIGTERM)
     wait_until(lambda: not alive(master), "the end")
@@ -63,7 +64,7 @@ def test_one_process(server, said):
     assert s.get("/").text == str(s.pid)
     assert children(s.pid) == []
     s.signal(signal.SIGTERM)
-    assert s.process.wait(10) == 0
+    assert s.process.wait(PATIENCE) == 0
     said(s, rf"signal 15 \(SIGTERM\) received from {os.getpid()}, exiting\n")
     assert not s.pid_file.exists()
 
@@ -73,7 +74,7 @@ def test_one_process_quits_at_once(server, said):
     with s.connect() as c:
         c.ask()
         s.signal(signal.SIGQUIT)
-        assert s.process.wait(10) == 0
+        assert s.process.wait(PATIENCE) == 0
     said(s, rf"signal 3 \(SIGQUIT\) received from {os.getpid()}, shutting down\n")
 
 

@@ -31,9 +31,10 @@ def test_levels(server):
     s = server(CONF.replace("error_log a.log LEVELS;", logs))
     assert s.get("/").status == 403
     tail = r'server: , request: "GET / HTTP/1.1", host: "localhost"\n'
+    assert "http close request" in s.log("a-debug.log")  # the last of all
     assert {level: len(re.findall(LINE + tail, s.log(f"a-{level}.log"))) for level in there} == there
-    assert [level for level in there if "[debug]" in s.log(f"a-{level}.log")] == ["debug"]
-    assert "forbidden" not in s.log("main.log")
+    assert [level for level in there if not s.log(f"a-{level}.log").lacks("[debug]")] == ["debug"]
+    assert s.log("main.log").lacks("forbidden")
 
 
 def test_stderr(server, said):
@@ -41,7 +42,7 @@ def test_stderr(server, said):
     s = server(CONF.replace("error_log a.log LEVELS", "error_log stderr"))
     s.get("/")
     said(s, LINE, "output")
-    assert "[notice]" not in s.log("output")
+    assert s.log("output").lacks("[notice]")
 
 
 def test_the_standard_error_goes_to_the_log(server):
@@ -52,7 +53,7 @@ def test_the_standard_error_goes_to_the_log(server):
 def test_syslog(server):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(10)
+        receiver.settimeout(30)
         target = f"syslog:server=127.0.0.1:{receiver.getsockname()[1]},facility=local3,tag=mine"
         s = server(CONF.replace("a.log LEVELS", f"{target} error"))
         s.get("/")
@@ -83,7 +84,10 @@ def pages(pid):
             if mode.startswith("rw") and inode == "0" and "[" not in line:
                 start, end = (int(word, 16) for word in place.split("-"))
                 memory.seek(start)
-                data = memory.read(end - start)
+                try:
+                    data = memory.read(end - start)
+                except OSError:
+                    continue  # it has gone meanwhile, which what is looked for does not
                 yield from (data[at : at + 65536] for at in range(0, len(data), 4096) if data.startswith(b"MEMLOG", at))
 
 
@@ -145,13 +149,13 @@ def test_kinds(server, said):
     s = server(PROXY.replace("DEBUG", "debug_event"), UP=1)
     s.get("/r")
     said(s, "accept: ", "debug.log")
-    assert "http request line" not in s.log("debug.log")
+    assert s.log("debug.log").lacks("http request line")
 
 
 def test_without_debug_nothing_is_linked(server):
     s = server(PROXY.replace("DEBUG", "info"), UP=1)
     s.get("/r")
-    assert "[debug]" not in s.log("debug.log")
+    assert s.log("debug.log").lacks("[debug]")
 
 
 @pytest.mark.parametrize(("network", "there"), [("localhost", True), ("10.0.0.0/8; debug_connection ::1", False)])
@@ -161,7 +165,7 @@ def test_debug_connection(server, said, network, there):
     s.get("/r")
     if there:
         said(s, "http close request", "debug.log")
-    assert ("[debug]" in s.log("debug.log")) == there
+    assert s.log("debug.log").lacks("[debug]") != there
 
 
 NETWORKS = [
@@ -199,4 +203,4 @@ def test_debug_lines_of_sessions(server, said, events, level, there):
         assert c.rest() == b"hello"
     if there:
         said(s, r"(?s)accept: 127\.0\.0\.1:\d+ fd:\d+\n.*content phase\n.*finalize stream session: 200\n", "debug.log")
-    assert ("[debug]" in s.log("debug.log")) == there
+    assert s.log("debug.log").lacks("[debug]") != there

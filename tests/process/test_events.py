@@ -14,8 +14,12 @@ from tests.process.conftest import RETURN, workers
 
 HOLD = """
 events { worker_connections 6; }
-http { access_log off; server { listen 127.0.0.1:%PORT%; keepalive_timeout 60; location / { return 200 "$pid"; } } }
+http { access_log off;
+    server { listen 127.0.0.1:%PORT%; keepalive_timeout 60;
+        location / { return 200 "$pid"; }
+        location /busy { proxy_pass http://127.0.0.1:1; } } }
 """
+BUSY = b"POST /busy HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
 
 
 def answers(s, count):
@@ -71,7 +75,7 @@ def test_without_idle_ones_connections_are_refused(server, said):
     with contextlib.ExitStack() as stack:
         for _ in range(4):
             c = stack.enter_context(s.connect())
-            c.send(b"GET / HTTP/1.1\r\n")
+            assert c.send(BUSY).response().status == 100
         refused = stack.enter_context(s.connect())
         assert refused.closed()
         said(s, r"\[alert\].*6 worker_connections are not enough")

@@ -158,4 +158,4 @@ def test_nothing_is_left_behind(server):
     before = len(os.listdir(f"/proc/{s.pid}/fd"))
     for _ in range(3):
         s.reload()
-    assert len(os.listdir(f"/proc/{s.pid}/fd")) == before
+    wait_until(lambda: len(os.listdir(f"/proc/{s.pid}/fd")) == before, "as many files open as before")

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from scripts.lib.servers import wait_until
-from tests.harness.client import Truncated
+from tests.harness.client import PATIENCE, Truncated
 from tests.process.conftest import workers
 
 CONF = """
@@ -54,7 +54,7 @@ def test_a_half_answer_is_cut_off(server, backend):
         with pytest.raises(Truncated):
             c.exactly(1)
     over.set()
-    assert s.process.wait(10) == 0
+    assert s.process.wait(PATIENCE) == 0
 
 
 def test_half_a_request_is_cut_off(server, backend):
@@ -63,4 +63,4 @@ def test_half_a_request_is_cut_off(server, backend):
         c.send(b"GET / HTTP/1.1\r\n")
         s.signal(signal.SIGQUIT)
         assert c.closed()
-    assert s.process.wait(10) == 0
+    assert s.process.wait(PATIENCE) == 0

@@ -116,7 +116,8 @@ def test_working_directory_that_is_not_there(server, said):
 class TestAffinity:
     def test_masks(self, server, said):
         s = server("worker_processes 3; worker_cpu_affinity 01 10;" + RETURN)
-        pids = workers(s, 3)
+        workers(s, 3)
+        pids = [int(pid) for pid in re.findall(r"start worker process (\d+)", s.log())]  # in the order of their numbers
         said(s, rf"{pids[0]}#\d+: sched_setaffinity\(\): using cpu #0")
         said(s, rf"{pids[2]}#\d+: sched_setaffinity\(\): using cpu #1")
         wait_until(lambda: [os.sched_getaffinity(pid) for pid in pids] == [{0}, {1}, {1}], "the masks")

@@ -46,7 +46,7 @@ def test_reuseport_and_udp_on_one_port(server: Any) -> None:
     for _ in range(4):
         assert say(s.address()) == b"tcp"
         with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
-            sock.settimeout(10)
+            sock.settimeout(30)
             sock.sendto(b"x", s.address())
             assert sock.recv(10) == b"udp"
 

@@ -13,7 +13,7 @@ from geng.hot.hpack import Decoder
 from geng.hot.hpack import field as encode
 from geng.wire import http2 as wire
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @dataclass

@@ -189,7 +189,7 @@ def test_streams_end_before_the_worker(server: Callable[..., Any], backend: Call
     go = threading.Event()
 
     def wait(request: Any) -> str:
-        go.wait(10)
+        go.wait(30)
         return "late"
 
     up = backend(wait)
@@ -220,7 +220,7 @@ def test_a_canceled_stream_ends_its_upstream(server: Callable[..., Any], backend
         sid = client.ask("/p/")
         client.ping()
         client.send(wire.RST_STREAM, 0, sid, pack(">I", wire.CANCEL))
-        assert ended.wait(10)
+        assert ended.wait(30)
         client.ping()
         assert "client prematurely closed connection, so upstream connection is closed too" in s.log()
 

@@ -15,7 +15,7 @@ from aioquic.quic.connection import QuicConnection
 
 from geng.wire import http3 as wire
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 Lines = list[tuple[str, str]]
 
 

@@ -45,10 +45,10 @@ def test_who_waits(s: Any) -> None:
     assert waited(s, "/", basic("anna", "wrong")) == (401, True)
     assert waited(s, "/any/", basic("anna", "wrong")) == (401, True)
     assert waited(s, "/asked/") == (401, True)
-    assert s.log().count("delaying unauthorized request, client: 127.0.0.1") == 3
+    assert s.log().times(3, "delaying unauthorized request, client: 127.0.0.1")
     for target, status in (("/", 200), ("/any/", 200), ("/denied/", 403)):
         assert s.get(target, basic("anna", "secret")).status == status
-    assert s.log().count("delaying unauthorized request") == 3
+    assert s.log().times(3, "delaying unauthorized request")
 
 
 def test_a_client_that_does_not_wait(s: Any) -> None:

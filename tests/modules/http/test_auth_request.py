@@ -126,7 +126,7 @@ def test_who_is_asked_fails(s: Any) -> None:
     assert (answer.status, answer.text) == (503, "nobody to ask")
     assert s.get("/dies/").status == 500
     log = s.log()
-    assert log.count("auth request unexpected status: 502") == 2
+    assert log.times(2, "auth request unexpected status: 502")
     assert "upstream prematurely closed connection while reading response header from upstream" in log
     with s.connect() as c:
         c.send(b"GET /closes/ HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -102,7 +102,7 @@ def test_put_that_is_refused(s: Any) -> None:
     assert f'"{s.folder}/html/dir" could not be created (21: Is a directory), client' in log
     assert "PUT with range is unsupported, client" in log
     assert f'to "{s.folder}/html/missing/folder/x" failed (2: No such file or directory), client' in log
-    assert log.count("PUT request body must be in a file, client") == 2
+    assert log.times(2, "PUT request body must be in a file, client")
     assert left_over(s) == []
 
 
@@ -143,7 +143,7 @@ def test_a_disk_that_is_full(s: Any) -> None:
     assert (s.folder / "html" / "a").read_text() == "this is a"
     assert left_over(s) == []
     assert s.get("/fits", method="PUT", body=b"x" * 50_000).status == 201
-    assert s.log().count("failed (27: File too large)") == 2
+    assert s.log().times(2, "failed (27: File too large)")
 
 
 def test_delete(s: Any) -> None:

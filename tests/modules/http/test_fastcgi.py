@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ def test_a_body_that_goes_on_as_it_comes(server: Any, backend: Any) -> None:
     s = server(CONF.replace("%BODY%", PASS % "fastcgi_request_buffering off;").replace("%HTTP%", ""), UP=up.port)
     with s.connect() as c:
         c.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nfirst")
-        assert came.wait(10)
+        assert came.wait(30)
         assert c.send(b"second").response().text == "hello"
 
 
@@ -238,11 +237,12 @@ def test_a_slow_application(server: Any, backend: Any, buffering: str) -> None:
                 sock.sendall(bytes([byte]))
 
     up = backend(talk=talk)
-    conf = CONF.replace("%BODY%", PASS % f"fastcgi_keep_conn on; fastcgi_buffering {buffering};").replace("%HTTP%", "")
-    s = server(conf, UP=up.port)
-    for _ in range(3):
+    body = PASS % f"fastcgi_keep_conn on; fastcgi_buffering {buffering}; access_log %DIR%/access.log;"
+    s = server(CONF.replace("%BODY%", body).replace("%HTTP%", ""), UP=up.port)
+    for n in range(3):
         assert s.get("/").text == "hello"
-        time.sleep(0.1)  # the client has all of its answer before the application has said that it was all
+        # the client has all of its answer before the application has said that it was all
+        wait_until(lambda n=n: s.log("access.log").count("\n") > n, "the request's end")
     assert up.connections == 1
 
 

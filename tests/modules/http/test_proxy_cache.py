@@ -202,7 +202,7 @@ def test_one_fetches_for_all(server: Any, backend: Any) -> None:
     def slow(request: Any) -> str:
         asked.append(request)
         arrived.set()
-        leave.wait(10)
+        leave.wait(30)
         return "slow"
 
     s = cached(server, backend, slow, "proxy_cache_lock on;", main="worker_processes 2;")
@@ -210,7 +210,7 @@ def test_one_fetches_for_all(server: Any, backend: Any) -> None:
     try:
         for client in clients:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert arrived.wait(10)
+        assert arrived.wait(30)
         time.sleep(0.2)
         leave.set()
         assert [client.response().text for client in clients] == ["slow"] * 4
@@ -221,16 +221,17 @@ def test_one_fetches_for_all(server: Any, backend: Any) -> None:
 
 
 def test_a_client_that_goes_does_not_end_it(server: Any, backend: Any) -> None:
-    go = threading.Event()
+    asked, go = threading.Event(), threading.Event()
 
     def slow(request: Any) -> str:
-        go.wait(10)
+        asked.set()
+        go.wait(30)
         return "x" * 200_000
 
     s = cached(server, backend, slow)
     client = s.connect()
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    time.sleep(0.2)
+    assert asked.wait(30)
     client.close()
     go.set()
     wait_until(lambda: len(files(s)) == 1, "the file")

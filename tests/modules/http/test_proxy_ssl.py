@@ -132,6 +132,7 @@ def test_a_server_without_tls(start: Start, backend: Callable[..., Any]) -> None
     plain = backend(talk=lambda sock: sock.recv(65536) and sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     s = start(f"proxy_pass https://127.0.0.1:{plain.port};")
     assert s.get("/").status == 502
+    assert "[error]" in s.log()
     line = next(line for line in s.log().splitlines() if "[error]" in line)
     assert "SSL_do_handshake() failed (SSL: error:" in line or "peer closed connection in SSL handshake" in line
     assert "while SSL handshaking to upstream" in line

@@ -213,7 +213,7 @@ def test_client_certificates_that_are_not_accepted(server: Start, ca: Authority,
                 continue
             assert answer.status == 400 and "The SSL certificate error" in answer.text
             assert f"client SSL certificate verify error: ({REFUSED[name]}" in s.log(), name
-    assert s.log().count("while reading client request headers, client: ") == 2 * len(REFUSED)
+    assert s.log().times(2 * len(REFUSED), "while reading client request headers, client: ")
 
 
 def test_misdirected(server: Start, ca: Authority) -> None:

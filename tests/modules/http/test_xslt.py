@@ -201,7 +201,7 @@ def test_bombs_and_what_is_broken(run: Any, name: str) -> None:
     began = monotonic()
     answer = s.get(f"/{name}")
     assert answer.status == 500 or name == "attribute.xml"
-    assert monotonic() - began < 8
+    assert monotonic() - began < 25  # for ever, where the limits did not work
     answer = s.get(f"/page/{name}")
     assert answer.text == "sorry" or name == "attribute.xml"
     assert s.get("/a.xml").status == 200

@@ -114,7 +114,7 @@ class Setup:
     def talk(self, *lines: bytes) -> list[bytes]:
         """What is answered to the greeting and to each of *lines*."""
         answers = []
-        with socket.create_connection(self.address, timeout=10) as sock, sock.makefile("rb") as file:
+        with socket.create_connection(self.address, timeout=30) as sock, sock.makefile("rb") as file:
             answers.append(file.readline())
             for line in lines:
                 try:
@@ -132,7 +132,7 @@ def setup(server: Any, backend: Any) -> Callable[..., Setup]:
 
 def test_pop3(setup: Any) -> None:
     s = setup("pop3")
-    client = poplib.POP3(*s.address, timeout=10)
+    client = poplib.POP3(*s.address, timeout=30)
     assert client.capa().keys() >= {"USER", "UIDL", "SASL"}
     client.user("me@example.com")
     client.pass_("secret word")
@@ -149,7 +149,7 @@ def test_pop3(setup: Any) -> None:
 def test_pop3_apop(setup: Any) -> None:
     s = setup("pop3", "pop3_auth plain apop;")
     s.words["Auth-Pass"] = "secret"
-    client = poplib.POP3(*s.address, timeout=10)
+    client = poplib.POP3(*s.address, timeout=30)
     client.apop("me", "secret")
     assert s.asked[0]["Auth-Method"] == "apop"
     assert s.asked[0]["Auth-Salt"].endswith("@mail.example.com>")
@@ -158,7 +158,7 @@ def test_pop3_apop(setup: Any) -> None:
 
 def test_imap(setup: Any) -> None:
     s = setup("imap")
-    client = imaplib.IMAP4(*s.address, timeout=10)
+    client = imaplib.IMAP4(*s.address, timeout=30)
     assert "AUTH=PLAIN" in client.capabilities
     assert client.login("me", 'a"b\\c')[0] == "OK"
     assert client.noop()[0] == "OK"
@@ -177,7 +177,7 @@ def test_imap_literals(setup: Any) -> None:
 def test_smtp(setup: Any) -> None:
     s = setup("smtp", "smtp_auth plain login cram-md5; smtp_capabilities SIZE PIPELINING; xclient on;")
     s.words["Auth-Pass"] = "secret"
-    client = smtplib.SMTP(*s.address, local_hostname="client.example.com", timeout=10)
+    client = smtplib.SMTP(*s.address, local_hostname="client.example.com", timeout=30)
     client.login("me", "secret")
     assert client.has_extn("pipelining")
     client.sendmail("me@example.com", ["you@example.com"], "Subject: x\r\n\r\nhello")
@@ -190,7 +190,7 @@ def test_smtp(setup: Any) -> None:
 
 def test_smtp_without_login(setup: Any) -> None:
     s = setup("smtp", "smtp_auth none; xclient off;")
-    client = smtplib.SMTP(*s.address, local_hostname="client.example.com", timeout=10)
+    client = smtplib.SMTP(*s.address, local_hostname="client.example.com", timeout=30)
     client.sendmail("me@example.com", ["you@example.com", "her@example.com"], "hello")
     client.close()
     asked = s.asked[0]
@@ -283,7 +283,7 @@ def test_too_long_command(setup: Any) -> None:
 
 def test_timeout(setup: Any) -> None:
     s = setup("imap", "timeout 300ms;")
-    with socket.create_connection(s.address, timeout=10) as sock:
+    with socket.create_connection(s.address, timeout=30) as sock:
         assert sock.recv(100) == b"* OK IMAP4 ready\r\n"
         assert sock.recv(100) == b""
     assert "client timed out (110: Connection timed out) while in auth state" in s.server.log()
@@ -291,7 +291,7 @@ def test_timeout(setup: Any) -> None:
 
 def test_greeting_delay(setup: Any) -> None:
     s = setup("smtp", "smtp_greeting_delay 1s;")
-    with socket.create_connection(s.address, timeout=10) as sock:
+    with socket.create_connection(s.address, timeout=30) as sock:
         sock.sendall(b"HELO me\r\n")
         assert sock.recv(100) == b"503 5.5.0 Improper use of SMTP command pipelining\r\n"
     assert 'client was rejected before greeting: "HELO me__"' in s.server.log()
@@ -300,7 +300,7 @@ def test_greeting_delay(setup: Any) -> None:
 def test_proxy_protocol(setup: Any) -> None:
     text = "listen 127.0.0.1:%PORT2% proxy_protocol; set_real_ip_from 127.0.0.1; proxy_protocol on;"
     s = setup("pop3", text)
-    with socket.create_connection(s.server.address("PORT2"), timeout=10) as sock, sock.makefile("rb") as file:
+    with socket.create_connection(s.server.address("PORT2"), timeout=30) as sock, sock.makefile("rb") as file:
         sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 2222\r\nUSER me\r\nPASS x\r\n")
         assert [file.readline() for _ in range(3)] == [b"+OK POP3 ready\r\n", b"+OK\r\n", b"+OK\r\n"]
     asked = s.asked[0]
@@ -323,7 +323,7 @@ def authority(tmp_path: Path) -> Authority:
 
 def test_tls(setup: Any, authority: Authority) -> None:
     s = setup("pop3", f"listen 127.0.0.1:%PORT2% ssl; {TLS}")
-    client = poplib.POP3_SSL(*s.server.address("PORT2"), timeout=10, context=authority.context())
+    client = poplib.POP3_SSL(*s.server.address("PORT2"), timeout=30, context=authority.context())
     client.user("me")
     client.pass_("secret")
     assert client.stat() == (2, 320)
@@ -334,7 +334,7 @@ def test_tls(setup: Any, authority: Authority) -> None:
 def test_starttls(setup: Any, authority: Authority) -> None:
     context = authority.context()
     s = setup("pop3", f"starttls only; {TLS}")
-    pop = poplib.POP3(*s.address, timeout=10)
+    pop = poplib.POP3(*s.address, timeout=30)
     assert "STLS" in pop.capa() and "USER" not in pop.capa()
     with pytest.raises(poplib.error_proto):
         pop.user("me")
@@ -346,14 +346,14 @@ def test_starttls(setup: Any, authority: Authority) -> None:
 
 def test_starttls_of_imap(setup: Any, authority: Authority) -> None:
     s = setup("imap", f"starttls on; {TLS}")
-    imap = imaplib.IMAP4(*s.address, timeout=10)
+    imap = imaplib.IMAP4(*s.address, timeout=30)
     imap.starttls(authority.context())
     assert imap.login("me", "secret")[0] == "OK"
 
 
 def test_starttls_of_smtp(setup: Any, authority: Authority) -> None:
     s = setup("smtp", f"starttls on; {TLS}")
-    smtp = smtplib.SMTP(*s.address, timeout=10)
+    smtp = smtplib.SMTP(*s.address, timeout=30)
     smtp.starttls(context=authority.context())
     smtp.login("me", "secret")
     assert s.asked[0]["Auth-SSL"] == "on"
@@ -361,7 +361,7 @@ def test_starttls_of_smtp(setup: Any, authority: Authority) -> None:
 
 def test_commands_before_starttls_are_forgotten(setup: Any, authority: Authority) -> None:
     s = setup("smtp", f"starttls on; {TLS}")
-    with socket.create_connection(s.address, timeout=10) as sock:
+    with socket.create_connection(s.address, timeout=30) as sock:
         sock.recv(100)
         sock.sendall(b"STARTTLS\r\nRSET\r\n")
         assert sock.recv(100) == b"220 2.0.0 Start TLS\r\n"
@@ -374,11 +374,11 @@ def test_client_certificate(setup: Any, authority: Authority) -> None:
     authority.issue("client")
     s = setup("imap", f"listen 127.0.0.1:%PORT2% ssl; {TLS} ssl_verify_client on; ssl_client_certificate ca.crt;")
     context = authority.context()
-    with context.wrap_socket(socket.create_connection(s.server.address("PORT2"), timeout=10)) as sock:
+    with context.wrap_socket(socket.create_connection(s.server.address("PORT2"), timeout=30)) as sock:
         assert sock.recv(100) == b"* BYE No required SSL certificate\r\n"
     folder = authority.folder
     context.load_cert_chain(folder / "client.crt", folder / "client.key")
-    imap = imaplib.IMAP4_SSL(*s.server.address("PORT2"), timeout=10, ssl_context=context)
+    imap = imaplib.IMAP4_SSL(*s.server.address("PORT2"), timeout=30, ssl_context=context)
     assert imap.login("me", "secret")[0] == "OK"
     assert s.asked[0]["Auth-SSL-Verify"] == "SUCCESS"
 
@@ -391,7 +391,7 @@ def test_debug_connection(server: Any, backend: Any) -> None:
     for name in ("MAIL", "SERVER"):
         text = text.replace(f"%{name}%", "")
     s = server(text.replace("%PROTOCOL%", "pop3"), AUTH=1, probe=False)
-    with socket.create_connection(s.address(), timeout=10) as sock:
+    with socket.create_connection(s.address(), timeout=30) as sock:
         sock.recv(100)
         sock.sendall(b"QUIT\r\n")
         assert sock.recv(100) == b"+OK\r\n"
@@ -400,7 +400,7 @@ def test_debug_connection(server: Any, backend: Any) -> None:
 
 def test_reload_keeps_sessions(setup: Any) -> None:
     s = setup("pop3")
-    client = poplib.POP3(*s.address, timeout=10)
+    client = poplib.POP3(*s.address, timeout=30)
     client.user("me")
     client.pass_("x")
     s.server.signal(signal.SIGHUP)

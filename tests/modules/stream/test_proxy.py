@@ -132,7 +132,7 @@ def test_no_live_upstreams(server: Any) -> None:
 
 
 def test_timeout(server: Any, backend: Any) -> None:
-    s = run(server, "proxy_pass 127.0.0.1:%UP%; proxy_timeout 200ms;", UP=backend(talk=echo).port)
+    s = run(server, "proxy_pass 127.0.0.1:%UP%; proxy_timeout 1s;", UP=backend(talk=echo).port)
     assert say(s.address(), b"x") == b"x"
     assert "connection timed out (110: Connection timed out) while proxying connection" in s.log()
 

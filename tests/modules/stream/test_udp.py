@@ -45,7 +45,7 @@ def test_return(server: Any) -> None:
 
 def test_a_session_keeps_its_upstream_socket(server: Any, datagrams: Any) -> None:
     up = datagrams()
-    s = server(CONF.format(body="proxy_pass 127.0.0.1:%UP%; proxy_timeout 300ms;"), UP=up.port)
+    s = server(CONF.format(body="proxy_pass 127.0.0.1:%UP%; proxy_timeout 1s;"), UP=up.port)
     with closing(udp(s.ports["PORT"])) as sock, closing(udp(s.ports["PORT"])) as other:
         for data in (b"one", b"two", b"three"):
             sock.send(data)
@@ -110,7 +110,7 @@ def test_every_address(server: Any) -> None:
 
 def test_reload_and_shutdown(server: Any, datagrams: Any) -> None:
     up = datagrams()
-    s = server(CONF.format(body="proxy_pass 127.0.0.1:%UP%; proxy_timeout 300ms;"), UP=up.port)
+    s = server(CONF.format(body="proxy_pass 127.0.0.1:%UP%; proxy_timeout 1s;"), UP=up.port)
     with closing(udp(s.ports["PORT"])) as sock:
         sock.send(b"a")
         assert sock.recv(100) == b"A"
