@@ -87,12 +87,12 @@ def run(name: str, folder: Path, pages: dict[str, str]) -> Iterator[int]:
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        wait_until(lambda: _serves(port) or process.poll() is not None, name, 60)
+        wait_until(lambda: _serves(port) or process.poll() is not None, name, 120)
         assert process.poll() is None, (folder / "output").read_text()[-4000:]
         yield port
     finally:
         process.kill()  # nothing of it is to be kept
-        process.wait(20)
+        process.wait(30)
 
 
 def _serves(port: int) -> bool:

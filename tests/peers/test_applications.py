@@ -26,12 +26,12 @@ def program(tmp_path: Path) -> Iterator[Callable[..., None]]:
     def start(command: list[str], address: tuple[str, int] | str) -> None:
         output = (tmp_path / f"program{len(started)}.log").open("wb")
         started.append(subprocess.Popen(command, stdout=output, stderr=output, cwd=tmp_path))
-        wait_until(lambda: answers(address), command[0], 20)
+        wait_until(lambda: answers(address), command[0], 60)
 
     yield start
     for one in started:
         one.terminate()
-        one.wait(20)
+        one.wait(30)
 
 
 def answers(address: tuple[str, int] | str) -> bool:

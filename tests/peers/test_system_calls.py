@@ -64,7 +64,7 @@ def traced(strace: str, server: Server, folder: Path, *options: str) -> Iterator
         yield output
     finally:
         tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
+        tracer.wait(30)
 
 
 @pytest.mark.parametrize(

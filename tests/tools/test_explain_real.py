@@ -28,7 +28,7 @@ pytestmark = pytest.mark.live
 def asked(port: int, host: str, target: str) -> None:
     """One request; the answer does not matter."""
     head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), 10) as s:
+    with socket.create_connection(("127.0.0.1", port), 30) as s:
         s.sendall(head.encode())
         while s.recv(65536):
             pass
@@ -36,7 +36,7 @@ def asked(port: int, host: str, target: str) -> None:
 
 def logged(s: Server, count: int) -> list[list[str]]:
     """Server, location, status, uri of each request: one worker serves them, one after the other."""
-    wait_until(lambda: s.log("tested.log").count("\n") >= count, "every request in the log", 20)
+    wait_until(lambda: s.log("tested.log").count("\n") >= count, "every request in the log")
     return [line.split("|", 3) for line in s.log("tested.log").splitlines()]
 
 

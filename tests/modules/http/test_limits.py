@@ -49,7 +49,7 @@ def of_one_bucket(count: int, buckets: int, hashed: Any) -> list[str]:
 
 def test_counted(server: Any, backend: Any) -> None:
     go = threading.Event()
-    s = server(CONF, UP=backend(lambda r: "x" if go.wait(20) else None).port)
+    s = server(CONF, UP=backend(lambda r: "x" if go.wait(60) else None).port)
     with s.connect() as c:
         c.send(request("/conn?k=a"))
         wait_until(lambda: s.get("/dry?k=a")["X-Status"] == "REJECTED_DRY_RUN", "the first one counted")
@@ -66,7 +66,7 @@ def test_counted(server: Any, backend: Any) -> None:
 
 def test_no_room_for_connections(server: Any, backend: Any) -> None:
     go = threading.Event()
-    s = server(CONF, UP=backend(lambda r: "x" if go.wait(20) else None).port)
+    s = server(CONF, UP=backend(lambda r: "x" if go.wait(60) else None).port)
     keys = of_one_bucket(WIDTH + 1, (32768 // WORD - RESERVED) // (2 * WIDTH), str.encode)
     held = [s.connect() for _ in range(WIDTH)]
     for c, key in zip(held, keys, strict=False):
@@ -88,7 +88,7 @@ def test_no_room_in_the_cache(server: Any, backend: Any) -> None:
     from geng.upstream.cache_zone import START, WORDS
 
     go = threading.Event()
-    up = backend(lambda r: "x" if go.wait(20) else None)
+    up = backend(lambda r: "x" if go.wait(60) else None)
     s = server(CONF, UP=up.port, alerts=True)
     buckets = (32768 // WORD - START) // ((WORDS + 1) * WIDTH)
     keys = of_one_bucket(WIDTH + 1, buckets, lambda key: md5(key.encode()).digest())

@@ -296,10 +296,10 @@ def test_kept_over_a_restart(server: Any, backend: Any) -> None:
 
 
 def test_the_manager_deletes_what_nobody_wants(server: Any, backend: Any) -> None:
-    s = cached(server, backend, Counting(), cache="inactive=1s manager_sleep=50ms")
+    s = cached(server, backend, Counting(), cache="inactive=3s manager_sleep=50ms")
     s.get("/")
     assert len(files(s)) == 1
-    wait_until(lambda: not files(s), "the file to go", 15)
+    wait_until(lambda: not files(s), "the file to go")
     assert s.get("/").get("X-Cache") == "MISS"
 
 
@@ -309,7 +309,7 @@ def test_the_manager_keeps_to_the_size(server: Any, backend: Any) -> None:
     s = cached(server, backend, handler, cache="max_size=300k")
     for i in range(10):
         s.get(f"/{i}")
-    wait_until(lambda: len(files(s)) <= 3, "the cache to shrink", 25)
+    wait_until(lambda: len(files(s)) <= 3, "the cache to shrink")
     assert s.get("/9").get("X-Cache") == "HIT"
 
 

@@ -21,7 +21,7 @@ http {
             slice 10;
             proxy_set_header Range $slice_range;
             proxy_pass http://127.0.0.1:%UP%;
-            proxy_read_timeout 1s;
+            proxy_read_timeout 2s;
         }
         location /cached/ {
             slice 10;

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from scripts.lib.servers import wait_until
+from scripts.lib.servers import free_port, wait_until
 from tests.harness.backend import Answer, Request
 from tests.harness.tls import Authority
 
@@ -290,7 +290,7 @@ def test_timeout(setup: Any) -> None:
 
 
 def test_greeting_delay(setup: Any) -> None:
-    s = setup("smtp", "smtp_greeting_delay 1s;")
+    s = setup("smtp", "smtp_greeting_delay 10s;")
     with socket.create_connection(s.address, timeout=30) as sock:
         sock.sendall(b"HELO me\r\n")
         assert sock.recv(100) == b"503 5.5.0 Improper use of SMTP command pipelining\r\n"
@@ -411,5 +411,4 @@ def test_reload_keeps_sessions(setup: Any) -> None:
 
 @pytest.fixture
 def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return int(made.getsockname()[1])
+    return free_port()
