@@ -113,9 +113,9 @@ def test_on_read_is_called_in_the_hub_when_nobody_waits(hub, pair) -> None:
 
     c.on_read = readable
     end.send(b"a")
-    hub.do(hub.sleep, 5)
+    hub.until(lambda: got)
     end.send(b"b")
-    hub.do(hub.sleep, 5)
+    hub.until(lambda: len(got) == 2)
     assert got == [b"a", b"b"]
 
 
@@ -147,12 +147,12 @@ def test_a_failing_handler_is_reported_once(hub, pair) -> None:
 
     c.on_read = fail
     end.send(b"x")
+    hub.until(lambda: hub.errors)
     hub.do(hub.sleep, 10)
     assert len(hub.errors) == 1
     hub.errors.clear()
     c.on_read = lambda c: c.close()
-    hub.do(hub.sleep, 5)
-    assert c.closed
+    hub.until(lambda: c.closed)
 
 
 def test_deadline_of_an_idle_connection(hub, pair) -> None:
@@ -204,7 +204,7 @@ def test_abort_calls_back(hub, pair) -> None:
     assert hub.do(c.read, 100, 100) == b"pipelined"
     c.abort_on_close(gone.append)
     end.close()
-    hub.do(hub.sleep, 10)
+    hub.until(lambda: gone)
     assert gone == [c]
 
 

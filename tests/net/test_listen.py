@@ -142,7 +142,7 @@ def test_accepted_connection_knows_where_it_comes_from(hub, pool, log, listening
     acceptor.start()
     assert repr(acceptor) == "<Acceptor 1 sockets, accepting>"
     with socket.create_connection(listening.sockaddr) as client:
-        hub.do(hub.sleep, 10)
+        hub.until(lambda: accepted)
         (c,) = accepted
         assert c.listening is listening and c.sockaddr == client.getsockname()
         assert (c.addr_text, c.port) == (b"127.0.0.1", client.getsockname()[1])
@@ -165,7 +165,7 @@ def test_accept_on_a_unix_socket(hub, pool, log, accepted, tmp_path) -> None:
     acceptor.start()
     c = hub.do(lambda: connect(hub, pool, listening.sockaddr, ms=1000))
     assert c.addr_text == b"unix:" + listening.sockaddr.encode()
-    hub.do(hub.sleep, 5)
+    hub.until(lambda: accepted)
     assert accepted[0].addr_text == b"unix:" and accepted[0].port == 0
     acceptor.stop()
     listening.close()
@@ -178,8 +178,8 @@ def test_multi_accept(hub, pool, log, listening, accepted, multi, turns) -> None
     listening.handler = lambda c: seen.append(hub.loop.iteration)
     acceptor = Acceptor(hub, pool, [listening], log, multi_accept=multi)
     acceptor.start()
-    hub.do(hub.sleep, 20)
-    assert len(seen) == 5 and len(set(seen)) == turns
+    hub.until(lambda: len(seen) == 5)
+    assert len(set(seen)) == turns
     acceptor.stop()
     for client in clients:
         client.close()
@@ -194,7 +194,7 @@ def test_several_sockets_are_served_in_the_order_of_their_clients(hub, pool, log
     hub.do(hub.sleep, 5)  # libev makes its registrations in one order, the clients come in another
     order = [2, 0, 3, 1]
     clients = [socket.create_connection(listenings[i].sockaddr) for i in order]
-    hub.do(hub.sleep, 20)
+    hub.until(lambda: len(accepted) == 4)
     assert [listenings.index(c.listening) for c in accepted] == order
     acceptor.stop()
     for end in (*clients, *accepted, *listenings):
@@ -209,6 +209,7 @@ def test_what_is_stopped_meanwhile_accepts_no_more(hub, pool, log, accepted) -> 
     acceptor.start()
     hub.do(hub.sleep, 5)
     clients = [socket.create_connection(listening.sockaddr) for listening in listenings]
+    hub.until(lambda: accepted)
     hub.do(hub.sleep, 20)
     assert [c.listening for c in accepted] == listenings[:1]
     for end in (*clients, *accepted, *listenings):
@@ -225,7 +226,7 @@ def test_a_failing_handler_costs_its_connection_only(hub, pool, log, listening, 
     acceptor = Acceptor(hub, pool, [listening], log)
     acceptor.start()
     clients = [socket.create_connection(listening.sockaddr) for _ in range(2)]
-    hub.do(hub.sleep, 10)
+    hub.until(lambda: len(accepted) == 2)
     assert [c.closed for c in accepted] == [True, False]
     assert len(hub.errors) == 1
     hub.errors.clear()
@@ -239,7 +240,7 @@ def test_full_pool_closes_what_it_accepts(hub, log, listening, accepted) -> None
     acceptor = Acceptor(hub, pool, [listening], log)  # takes a slot for the listening socket, as nginx does
     acceptor.start()
     clients = [socket.create_connection(listening.sockaddr) for _ in range(2)]
-    hub.do(hub.sleep, 10)
+    hub.until(lambda: log.lines)
     assert len(accepted) == 1
     assert log.lines == ["alert: 2 worker_connections are not enough"]
     assert clients[1].recv(1) == b""
@@ -250,7 +251,7 @@ def test_full_pool_closes_what_it_accepts(hub, log, listening, accepted) -> None
 
 
 def test_out_of_descriptors_pauses(hub, pool, log, listening, accepted) -> None:
-    acceptor = Acceptor(hub, pool, [listening], log, mutex_delay=300)
+    acceptor = Acceptor(hub, pool, [listening], log, mutex_delay=1000)
     acceptor.start()
     client = socket.create_connection(listening.sockaddr)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -258,13 +259,12 @@ def test_out_of_descriptors_pauses(hub, pool, log, listening, accepted) -> None:
     os.close(probe)
     resource.setrlimit(resource.RLIMIT_NOFILE, (probe, limits[1]))
     try:
-        hub.do(hub.sleep, 5)
-        hub.do(hub.sleep, 5)  # the first may be over in the turn that hears of the client
+        hub.until(lambda: log.lines)
         assert repr(acceptor) == "<Acceptor 1 sockets, paused>"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert log.lines == [f"crit: accept4() failed ({EMFILE}) while accepting new connection on {listening.text}"]
-    hub.do(hub.sleep, 600)
+    hub.until(lambda: accepted)
     assert len(accepted) == 1
     acceptor.stop()
     client.close()
@@ -288,7 +288,7 @@ def test_accept_mutex_between_processes(hub, pool, log, listening, accepted) -> 
     assert accepted == [] and repr(mutex) == "<AcceptMutex not held>"
     os.write(release[1], b"x")
     os.waitpid(child, 0)
-    hub.do(hub.sleep, 30)
+    hub.until(lambda: accepted)
     assert len(accepted) == 1
     acceptor.stop()
     assert repr(mutex) == "<AcceptMutex not held>"
@@ -304,7 +304,7 @@ def test_a_busy_worker_leaves_the_mutex_alone(hub, log, listening, accepted) -> 
     acceptor = Acceptor(hub, pool, [listening], log, mutex=mutex, mutex_delay=5)
     acceptor.start()
     clients = [socket.create_connection(listening.sockaddr) for _ in range(15)]
-    hub.do(hub.sleep, 30)
+    hub.until(lambda: len(accepted) == 15)
     assert len(accepted) == 15  # it slows down, it does not stop
     acceptor.stop()
     for end in (*clients, *accepted):
@@ -389,15 +389,15 @@ def test_exclusive_registration(hub, pool, log, listening, accepted) -> None:
     for _ in range(40):  # over two reorderings
         clients.append(socket.create_connection(listening.sockaddr))
         hub.do(hub.sleep, 1)
-    assert len(accepted) == 40
+    hub.until(lambda: len(accepted) == 40)
     assert epoll_events(hub, listening.fd) == "10000019"
     acceptor._disable(everything=True)
     clients.append(socket.create_connection(listening.sockaddr))
     hub.do(hub.sleep, 5)
     assert len(accepted) == 40
     acceptor._resume()
-    hub.do(hub.sleep, 10)
-    assert len(accepted) == 41 and epoll_events(hub, listening.fd) == "10000019"
+    hub.until(lambda: len(accepted) == 41)
+    assert epoll_events(hub, listening.fd) == "10000019"
     acceptor.stop()
     for client in clients:
         client.close()
