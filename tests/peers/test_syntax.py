@@ -47,7 +47,7 @@ def test_same_words(seed: int, peer: Callable[[str], str], tmp_path: Path) -> No
 
 def verdict_of_nginx(nginx: str, file: Path) -> str:
     command = [nginx, "-t", "-p", str(file.parent), "-c", str(file), "-e", "stderr", "-g", f"pid {file.parent}/pid;"]
-    said = subprocess.run(command, capture_output=True, timeout=10, check=False).stderr
+    said = subprocess.run(command, capture_output=True, timeout=60, check=False).stderr
     found = re.search(rb"\[emerg\] (?:\d+#\d+: )?(.*?)\nnginx: configuration file", said, re.S)
     return found[1].decode("utf-8", "surrogateescape") if found else ""
 

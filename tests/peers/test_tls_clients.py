@@ -108,7 +108,7 @@ def test_s_client(both: tuple[Server, Server], options: tuple[str, ...]) -> None
     for one in both:
         command = [program, "s_client", "-connect", f"127.0.0.1:{one.ports['PORT']}", "-ign_eof", *options]
         request = b"GET / HTTP/1.0\r\n\r\n"
-        done = subprocess.run(command, input=request, capture_output=True, timeout=30, check=False)
+        done = subprocess.run(command, input=request, capture_output=True, timeout=60, check=False)
         text = done.stdout.decode("utf-8", "replace")
         said.append((done.returncode, SHOWN.findall(text), ANSWER.findall(text)))
     assert said[1] == said[0]
@@ -123,7 +123,7 @@ def test_curl(both: tuple[Server, Server], certificates: Authority, options: tup
             peer("curl"), "-sS", "--cacert", certificates.path, "-w", "%{http_code} %{ssl_verify_result}",
             *options, f"https://localhost:{one.ports['PORT']}/",
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         said.append((done.returncode, done.stdout))
     assert said[1] == said[0]
     assert said[0][0] == 0 or options == ("--tls-max", "1.1")

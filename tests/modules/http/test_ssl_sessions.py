@@ -223,7 +223,7 @@ def stapled(server: Server) -> bytes:
         [openssl, "s_client", "-connect", "{}:{}".format(*server.address()), "-status"],
         input=b"",
         capture_output=True,
-        timeout=20,
+        timeout=60,
     )
     return done.stdout
 
