@@ -23,6 +23,12 @@ def test_readme_says_how_to_start(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_folder_of_its_logs_is_there_in_a_fresh_clone(name):
+    kept = EXAMPLES / name / "logs" / ".gitignore"  # what git keeps of a folder of logs: nobody makes it at the start
+    assert "!.gitignore" in kept.read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_geng_takes_it(name, configtest, tmp_path):
     if name in WITH_CERTIFICATE:
         Authority(tmp_path).issue("site", "localhost")
