@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import processes, program
 
+NAMED = 20_000  # below it are those that tests and examples name themselves
 RESERVED: deque[socket.socket] = deque(maxlen=200)
 """A name in the kernel for each port given out, so that no other process gives it out: for long enough to be used."""
 
@@ -24,7 +25,7 @@ def free_port() -> int:
     """A port that nobody listens on now, and that nobody is going to: no other test, nor the kernel by itself."""
     first = _ephemeral()
     while True:
-        port = random.SystemRandom().randrange(max(10_000, first - 20_000), first) if first > 15_000 else 0
+        port = random.SystemRandom().randrange(NAMED, first) if first > NAMED + 5000 else 0
         with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             try:
                 tcp.bind(("", port))
