@@ -64,6 +64,14 @@ CASES = (
 GROUPS = {"tls": [case.name for case in CASES if case.tls]}
 IDLE = "idle"  # measured otherwise: memory of many keepalive connections
 
+# Those that most configurations have.
+SET_HEADERS = """
+            proxy_set_header Host $host;
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+"""
+
 HEAD = """
 worker_processes 1;
 worker_rlimit_nofile {files};

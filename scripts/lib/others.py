@@ -7,7 +7,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -66,6 +65,7 @@ def commands(folder: Path) -> dict[str, Callable[[int, int], list[str] | None]]:
         "Twisted": script("twisted"),
         "gevent.pywsgi": pywsgi,
         "mitmproxy": mitmproxy,
+        "proxy.py": script("proxy"),
     }
 
 
@@ -87,7 +87,7 @@ def show(bench: Bench, rounds: int) -> int:
         try:
             if bench.server_cores:
                 os.sched_setaffinity(process.pid, bench.server_cores)
-            servers.wait_until(lambda: answers(port), f"{name} on its port", 20)  # noqa: B023
+            servers.wait_until(lambda: servers.listens(port), f"{name} on its port", 20)  # noqa: B023
             failed |= measure(bench, name, port, lambda: processes.family(process.pid), case, rounds)  # noqa: B023
         finally:
             process.send_signal(signal.SIGTERM)
@@ -97,11 +97,6 @@ def show(bench: Bench, rounds: int) -> int:
                 process.kill()
                 process.wait()
     return failed
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def measure(bench: Bench, name: str, port: int, pids: Callable[[], list[int]], case: cases.Case, rounds: int) -> int:

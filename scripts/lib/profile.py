@@ -1,33 +1,103 @@
-"""Where a request's microseconds go: samples of the worker by perf while wrk asks, by program and by function."""
+"""Where a request's microseconds go: system calls, instructions, allocations, and samples of the worker while wrk asks.
+
+strace counts the calls and valgrind the rest, both exactly; the microseconds are the samples of perf. py-spy draws the
+flame graph, with Python's functions and C's in one.
+"""
 
 from __future__ import annotations
 
 import re
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
-from . import cases, processes, program, wrk
+from . import cases, instructions, processes, program, servers, strace, wrk
 from .measure import Bench
 from .servers import wait_until
 
 HERTZ = 4000
-ROWS = 110
+ROWS = 60
+LEAST = 0.05  # below which a row of the table says nothing
+GEVENT = {"_greenlet", "corecext", "_gevent_c_greenlet_primitives", "_gevent_c_hub_primitives", "_gevent_cgreenlet"}
 SAMPLE = re.compile(r"^\s*(?P<share>[\d.]+)%\s+(?P<where>\S+)\s+\[(?P<mode>[.k])\]\s+(?P<symbol>.+?)\s*$")
 
 
 def show(bench: Bench, case: cases.Case) -> int:
-    """Prints, for each side, microseconds per request by shared object and by function; 1 when an answer was wrong."""
+    """Prints what a request costs each side, and where; 1 when an answer was wrong."""
     for name in bench.running:
         wrong = bench.check(name, case)
         if wrong:
             print(f"{case.name}: {name} is wrong, {wrong}")
             return 1
         bench.load(name, case, 1)
-        each, rows = sample(bench, name, case)
-        print(f"\n{name}, {case.name}: {each:.1f} µs per request")
-        _print("", _sum((where, share * each) for share, where, _ in rows))
-        _print("", _sum((f"{symbol}  ({where})", share * each) for share, where, symbol in rows))
+    samples = {name: sample(bench, name, case) for name in bench.running}
+    parts = {name: _sum((part(where), share * each) for share, where, _ in rows) for name, (each, rows) in samples.items()}
+    table(bench, case, {name: each for name, (each, _) in samples.items()}, parts)
+    for name, (each, rows) in samples.items():
+        print(f"\n{name}, {case.name}: {each:.1f} µs per request, by function")
+        _print(_sum((f"{symbol}  ({where})", share * each) for share, where, symbol in rows))
+    flame(bench, case)
     return 0
+
+
+def table(bench: Bench, case: cases.Case, each: dict[str, float], parts: dict[str, dict[str, float]]) -> None:
+    """Both sides beside one another: totals first, then microseconds by part of the program."""
+    rows = [("CPU, µs", each)]
+    rows.append(("system calls", {name: sum(strace.count(bench, name, case).values()) for name in bench.running}))
+    if not case.tls and not case.handshakes:
+        counts = instructions_of(bench, case)
+        rows.append(("instructions in user space", {name: count.instructions for name, count in counts.items()}))
+        rows.append(("allocations", {name: count.allocations for name, count in counts.items()}))
+    names = {name for side in parts.values() for name in side}
+    for name in sorted(names, key=lambda name: -max(side.get(name, 0) for side in parts.values())):
+        rows.append((f"µs: {name}", {side: parts[side].get(name, 0) for side in parts}))
+    print(f"| per request, {case.what} | nginx | geng | more |\n|---|---|---|---|")
+    for what, row in rows:
+        nginx, geng = row["nginx"], row["geng"]
+        if max(nginx, geng) >= LEAST:
+            print(f"| {what} | {_figure(nginx)} | {_figure(geng)} | {'+' if geng >= nginx else ''}{_figure(geng - nginx)} |")
+
+
+def instructions_of(bench: Bench, case: cases.Case) -> dict[str, instructions.Count]:
+    found = {}
+    headers = dict(line.split(": ", 1) for line in case.headers)
+    for name, command in bench.commands.items():
+        port, real, tls = (servers.free_port() for _ in range(3))
+        conf = cases.front(port, real, tls, bench.backend_port, bench.files, 600).replace("worker_processes 1;", "")
+        with instructions.Counted(name, command, bench.folder / f"{name}-counted", conf, port) as server:
+            at = real if case.name == "proxy-real" else port
+            found[name] = server.count(instructions.Asker(at, case.uri, headers, b"x" * case.send or None))
+    return found
+
+
+def flame(bench: Bench, case: cases.Case) -> None:
+    """Draws geng's worker into a file in the current folder."""
+    path = Path.cwd() / f"profile-{case.name}.svg"
+    beside = Path(sys.executable).parent / "py-spy"
+    command = str(beside) if beside.exists() else program.require("py-spy")
+    pid = bench.running["geng"].workers()[0]
+    drawer = subprocess.Popen(
+        [command, "record", "--native", "-r", "500", "-d", str(bench.seconds), "-o", str(path), "-p", str(pid)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    load = bench.load("geng", case, bench.seconds + 2)
+    said = drawer.communicate(timeout=60)[0]
+    print(f"\nflame graph: {path if not drawer.returncode else said}")
+    if load.errors:
+        raise SystemExit(f"geng: {load.errors}")
+
+
+def part(where: str) -> str:
+    """What a shared object belongs to."""
+    if where.startswith("["):
+        return "kernel"
+    if ".cpython-" in where or where.startswith("_"):
+        name = where.partition(".cpython-")[0]
+        return "gevent, greenlet, libev" if name in GEVENT else f"geng, {name}"
+    if where.startswith("python") or where.startswith("libpython"):
+        return "CPython"
+    return "C library" if where.startswith(("libc.", "libc-", "ld-", "libm.")) else where
 
 
 def sample(bench: Bench, name: str, case: cases.Case) -> tuple[float, list[tuple[float, str, str]]]:
@@ -71,7 +141,10 @@ def _sum(rows: object) -> dict[str, float]:
     return total
 
 
-def _print(title: str, total: dict[str, float]) -> None:
-    print(title)
+def _print(total: dict[str, float]) -> None:
     for key, value in sorted(total.items(), key=lambda row: -row[1])[:ROWS]:
         print(f"{value:8.2f}  {key}")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"

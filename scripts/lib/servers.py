@@ -68,6 +68,12 @@ def wait_until(check: Callable[[], bool], what: str, seconds: float = 30) -> Non
         time.sleep(0.02)
 
 
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Server:
     """One server process with its workers. *command* takes nginx's options `-p`, `-c`, `-e`."""
 
@@ -135,8 +141,7 @@ class Server:
             raise SystemExit(f"{self.name} did not start:\n{self._said()}")
         if not (self.folder / "nginx.pid").exists() or len(self.workers()) < self._wanted:
             return False
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return listens(self.port)
 
     def _said(self) -> str:
         return (self.folder / "output").read_text(errors="replace")[-2000:] + self.error_log[-2000:]
