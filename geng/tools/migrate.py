@@ -22,11 +22,12 @@ COULD_NOT_RUN = 2
 RUNS, DIFFERS, UNSUPPORTED, THIRD_PARTY, FAULTY = "runs", "differs", "unsupported", "third-party", "faulty"
 
 NO_EFFECT = {
-    **dict.fromkeys(("connection_pool_size", "request_pool_size"), "has no effect: memory is Python's"),
+    **dict.fromkeys(("connection_pool_size", "request_pool_size", "http2_pool_size"), "has no effect: memory is Python's"),
     **dict.fromkeys(
         ("server_names_hash_max_size", "server_names_hash_bucket_size", "types_hash_max_size", "types_hash_bucket_size",
          "variables_hash_max_size", "variables_hash_bucket_size", "map_hash_max_size", "map_hash_bucket_size",
-         "proxy_headers_hash_max_size", "proxy_headers_hash_bucket_size"),
+         "proxy_headers_hash_max_size", "proxy_headers_hash_bucket_size", "referer_hash_max_size",
+         "referer_hash_bucket_size", "http2_streams_index_size"),
         "has no effect: tables grow by themselves"),
     **dict.fromkeys(
         ("aio", "aio_write", "thread_pool", "worker_aio_requests", "read_ahead", "directio_alignment"),
@@ -36,7 +37,10 @@ NO_EFFECT = {
     "timer_resolution": "has no effect: asking the clock is no system call",
     "epoll_events": "has no effect: the loop finds its own measure",
     "lock_file": "has no effect, as with nginx on Linux",
-    "gzip_no_buffer": "has no effect",
+    **dict.fromkeys(
+        ("gzip_no_buffer", "ssi_min_file_chunk", "ssi_ignore_recycled_buffers", "client_body_in_single_buffer"),
+        "has no effect: there are no such buffers"),
+    "open_file_cache_events": "has no effect, as with nginx on Linux",
     "quic_bpf": "has no effect: a QUIC packet finds its worker without (docs/quic.md)",
     "image_filter": "decodes no image of more than 50 million pixels: it answers 415",
     "xslt_stylesheet": "stylesheets may read files, but not the network, and write nothing",

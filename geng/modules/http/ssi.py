@@ -23,17 +23,16 @@ from geng.http.filters import ClientGone, Parts, Send, Writer
 from geng.http.module import ERROR, NOCACHEABLE, OK, Filter, Module, Variable
 from geng.http.types import mime_types, tester
 from geng.modules.http import perl
+from geng.modules.http.ssi_command import CLOSE, LONGEST, MAX_PARAMS, OPEN, TOO_LONG, SsiError, closing, parameters
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
     from geng.http.request import Request
 
-OPEN, CLOSE = b"<!--#", b"-->"
 TIMEFMT = b"%A, %d-%b-%Y %H:%M:%S %Z"
 ERRMSG = b"[an error occurred while processing the directive]"
 NONE = b"(none)"
 MAX_COMMAND = 32
-MAX_PARAMS = 16
 IN_IF, IN_ELSE = 1, 2
 
 #: command -> its parameters, and which of them must be there
@@ -56,8 +55,6 @@ MANY = {b"perl": b"arg"}
 CONTEXT = {b"elif": IN_IF, b"else": IN_IF, b"endif": IN_ELSE}
 
 _NAME = re.compile(rb"\s*([A-Za-z]*)")
-_SPACE = re.compile(rb"[ \t\r\n]*")
-_KEY = re.compile(rb"[A-Za-z_]+")
 _LEFT = re.compile(rb"[A-Za-z0-9_${}\"']*")
 _VARIABLE = re.compile(rb"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))|\$")
 
@@ -70,12 +67,8 @@ class SsiConf(Conf, level=Level.LOCATION):
     ignore_recycled_buffers: bool = directive("ssi_ignore_recycled_buffers", HSL, flag, default=False)
     min_file_chunk: int = directive("ssi_min_file_chunk", HSL, size, default=1024)
     last_modified: bool = directive("ssi_last_modified", HSL, flag, default=False)
-    value_length: int = directive("ssi_value_length", HSL, size, default=256)
+    value_length: int = directive("ssi_value_length", HSL, size, default=255)
     types: Any = directive("ssi_types", HSL, mime_types(), default=frozenset((b"text/html",)))
-
-
-class SsiError(Exception):
-    """A command that cannot be done; its message is in the log already, or *message* goes there."""
 
 
 class Shared:
@@ -117,8 +110,8 @@ def link(loc: CoreLoc) -> Filter | None:
 class Page(Writer):
     """Reads one page."""
 
-    __slots__ = ("block", "block_text", "chosen", "conditional", "conf", "errmsg", "held", "output", "r", "repeated",
-                 "shared")  # fmt: skip
+    __slots__ = ("block", "block_text", "chosen", "conditional", "conf", "errmsg", "held", "lost", "output", "r",
+                 "repeated", "shared")  # fmt: skip
 
     def __init__(self, inner: Writer, r: Request, conf: SsiConf) -> None:
         self.inner = inner
@@ -132,6 +125,7 @@ class Page(Writer):
         self.conditional = 0
         self.block: bytes | None = None
         self.block_text = b""
+        self.lost = False
         self.repeated: list[bytes] = []  # values of the parameter that a command may have more than once
 
     # ---- reading
@@ -153,18 +147,29 @@ class Page(Writer):
         self.held = b""
         at = 0
         while True:
+            if self.lost:
+                stop = data.find(CLOSE, at)
+                if stop < 0:
+                    self.held = data[max(at, len(data) - len(CLOSE) + 1) :]
+                    return
+                at = stop + len(CLOSE)
+                self.lost = False
+                self.complain()
             start = data.find(OPEN, at)
             if start < 0:
                 keep = next((n for n in range(len(OPEN) - 1, 0, -1) if data.endswith(OPEN[:n], at)), 0)
                 self.text(data[at : len(data) - keep])
                 self.held = data[len(data) - keep :]
                 return
-            stop = _closing(data, start + len(OPEN))
+            stop = closing(data, start + len(OPEN), self.conf.value_length)
+            self.text(data[at:start])
+            if stop == TOO_LONG or (stop < 0 and len(data) - start > LONGEST + MAX_PARAMS * self.conf.value_length):
+                self.too_long(data[start + len(OPEN) :])
+                at = len(data)
+                continue
             if stop < 0:
-                self.text(data[at:start])
                 self.held = data[start:]
                 return
-            self.text(data[at:start])
             self.command(data[start:stop], data[start + len(OPEN) : stop - len(CLOSE)])
             at = stop
 
@@ -182,8 +187,22 @@ class Page(Writer):
         except SsiError as error:
             if error.args:
                 self.log(str(error))
-            if not self.conf.silent_errors:
-                self.text(self.errmsg)
+            self.complain()
+
+    def complain(self) -> None:
+        if not self.conf.silent_errors:
+            self.text(self.errmsg)
+
+    def too_long(self, begun: bytes) -> None:
+        """A command that has not ended and must not grow: what follows is skipped, to the next `-->` whatever is quoted."""
+        match = _NAME.match(begun)
+        name = match[1].decode("latin-1") if match is not None else ""
+        try:
+            parameters(begun[match.end() :] if match is not None else b"", name, limit=self.conf.value_length)
+            self.log(f'too long "{name}" SSI command')
+        except SsiError as error:
+            self.log(str(error))
+        self.lost = True
 
     def log(self, message: str) -> None:
         self.r.log.error(message, ctx=self.r.c)
@@ -207,7 +226,8 @@ class Page(Writer):
         if context is not None and (not self.conditional or self.conditional > context):
             raise SsiError(f'invalid context of SSI command: "{shown}"')
         self.repeated = []
-        params = _params(inside[match.end() :] if match is not None else b"", shown, MANY.get(name), self.repeated)
+        rest = inside[match.end() :] if match is not None else b""
+        params = parameters(rest, shown, MANY.get(name), self.repeated, self.conf.value_length)
         allowed, needed = known
         for key in params:
             if key not in allowed:
@@ -419,68 +439,6 @@ def _stub(page: Page, block: bytes) -> Callable[[Request, int], int]:
         return 0
 
     return ended
-
-
-def _closing(data: bytes, at: int) -> int:
-    """Where the command that begins at *at* ends, behind its `-->`; -1 when that has not come."""
-    quote = 0
-    size = len(data)
-    while at < size:
-        ch = data[at]
-        if quote:
-            if ch == 0x5C:
-                at += 1
-            elif ch == quote:
-                quote = 0
-        elif ch in (0x22, 0x27):
-            quote = ch
-        elif data.startswith(CLOSE, at):
-            return at + len(CLOSE)
-        at += 1
-    return -1
-
-
-def _params(text: bytes, command: str, many: bytes | None = None, repeated: list[bytes] | None = None) -> dict[bytes, bytes]:
-    """The `name="value"` pairs of a command, those of the name *many* in *repeated*; raises SsiError."""
-    values = [] if repeated is None else repeated
-    params: dict[bytes, bytes] = {}
-    at = 0
-    while True:
-        match = _SPACE.match(text, at)
-        at = match.end() if match is not None else at
-        if at >= len(text):
-            return params
-        key = _KEY.match(text, at)
-        if key is None:
-            raise SsiError(f'unexpected "{chr(text[at])}" symbol in "{command}" SSI command')
-        at = key.end()
-        match = _SPACE.match(text, at)
-        at = match.end() if match is not None else at
-        name = key[0].lower()
-        if text[at : at + 1] != b"=":
-            raise SsiError(f'unexpected "{chr(text[at]) if at < len(text) else ">"}" symbol after '
-                           f'"{name.decode()}" parameter in "{command}" SSI command')  # fmt: skip
-        match = _SPACE.match(text, at + 1)
-        at = match.end() if match is not None else at + 1
-        quote = text[at : at + 1]
-        if quote not in (b'"', b"'") or not quote:
-            raise SsiError(f'unexpected "{quote.decode("latin-1")}" symbol before value '
-                           f'of "{name.decode()}" parameter in "{command}" SSI command')  # fmt: skip
-        stop = at + 1
-        while stop < len(text) and text[stop : stop + 1] != quote:
-            stop += 2 if text[stop : stop + 1] == b"\\" else 1
-        value = text[at + 1 : stop]
-        if b"\\" in value:
-            value = value.replace(b"\\" + quote, quote)
-        if name in params:
-            raise SsiError(f'duplicate "{name.decode()}" parameter in "{command}" SSI command')
-        if len(params) + len(values) == MAX_PARAMS:
-            raise SsiError(f'too many SSI command parameters: "{command}"')
-        if name == many:
-            values.append(value)
-        else:
-            params[name] = value
-        at = stop + 1
 
 
 def _date(local: bool) -> Callable[[Request], bytes]:

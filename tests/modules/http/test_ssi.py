@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from geng.modules.http.ssi import SsiError, _closing, _params
+from geng.modules.http.ssi_command import SsiError, closing, parameters
+from tests.harness.backend import Answer
 from tests.harness.client import Truncated
 
 CONF = """
@@ -72,19 +74,19 @@ PARAMS = [
 
 
 @pytest.mark.parametrize(("text", "params"), PARAMS)
-def test_params(text: bytes, params: dict[bytes, bytes]) -> None:
-    assert _params(text, "echo") == params
+def testparameters(text: bytes, params: dict[bytes, bytes]) -> None:
+    assert parameters(text, "echo") == params
 
 
 @pytest.mark.parametrize("text", [b"a", b"a=b", b"=1", b'a="1" a="2"', b"a=", b"-"])
-def test_bad_params(text: bytes) -> None:
+def test_badparameters(text: bytes) -> None:
     with pytest.raises(SsiError):
-        _params(text, "echo")
+        parameters(text, "echo")
 
 
 def test_a_quoted_end_is_none() -> None:
-    assert _closing(b'<!--#a b="-->" -->x', 5) == 18
-    assert _closing(b'<!--#a b="-->"', 5) == -1
+    assert closing(b'<!--#a b="-->" -->x', 5) == 18
+    assert closing(b'<!--#a b="-->"', 5) == -1
 
 
 def test_a_path_is_decoded_once(server: Any) -> None:
@@ -107,3 +109,53 @@ def test_a_variable_has_a_limit(server: Any, more: str) -> None:
     with pytest.raises(Truncated):
         s.get("/long.html")
     assert "too big subrequest response" in s.log()
+
+
+LENGTHS = """
+        location /short/ { ssi_value_length 6; alias %DIR%/; }
+        location /kept/ { ssi_last_modified on; alias %DIR%/; }
+        location /up/ { proxy_pass http://127.0.0.1:%UP%/; }
+"""
+
+
+@pytest.mark.live
+def test_values_that_are_too_long(server: Any, backend: Any) -> None:
+    """The command ends with the next `-->`, be that in quotes, and nothing of it is kept meanwhile."""
+    page = "<!--#set var='a' value='%s' -->[<!--#echo var=\"a\" -->]"
+    endless = b'a<!--#set var="a" value="' + b"x" * 3_000_000 + b"-->b"
+    names = b"a<!--#set " + b"y" * 3_000_000 + b"-->b"
+    up = backend(lambda request: Answer(endless if request.target == "/x" else names, headers={"Content-Type": "text/html"}))
+    files = {
+        "6.html": page % "123456",
+        "7.html": page % "1234567",
+        "255.html": page % ("v" * 255),
+        "256.html": page % ("v" * 256),
+    }
+    s = server(CONF.replace("        location /said", LENGTHS + "        location /said"), files=files, UP=up.port)
+    failed = "[an error occurred while processing the directive]"
+    assert s.get("/short/6.html").text == "[123456]"
+    assert s.get("/short/7.html").text == failed + "[(none)]"
+    assert s.get("/255.html").text == "[" + "v" * 255 + "]"
+    assert s.get("/256.html").text == failed + "[(none)]"
+    for target in ("/up/x", "/up/y"):
+        assert s.get(target).text == f"a{failed}b"
+    assert 'too long "1234567..." value of "value" parameter in "set" SSI command' in s.log()
+    assert 'too long "' + "x" * 256 + '..." value of "value" parameter in "set" SSI command' in s.log()
+
+
+@pytest.mark.live
+def test_what_is_kept_of_the_head(server: Any) -> None:
+    s = server(CONF.replace("        location /said", LENGTHS + "        location /said"), files={"a.html": "a"}, UP=1)
+    answer = s.get("/kept/a.html")
+    assert "Last-Modified" in answer and answer["ETag"].startswith("W/")
+    assert "Last-Modified" not in s.get("/a.html") and "ETag" not in s.get("/a.html")
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("variable", ["date_local", "date_gmt"])
+def test_dates(server: Any, variable: str) -> None:
+    page = "|".join(f'<!--#config timefmt="{what}" --><!--#echo var="{variable}" -->' for what in ("%s", "%Z"))
+    s = server("env TZ; " + CONF, files={"a.html": page}, env={"TZ": "XYZ-5"})
+    seconds, zone = s.get("/a.html").text.split("|")
+    assert abs(int(seconds) - time.time()) < 1000
+    assert zone == ("XYZ" if variable == "date_local" else "GMT")
