@@ -286,6 +286,52 @@ def test_pages_have_no_perl_where_the_configuration_has_none(server: Any) -> Non
     assert 'invalid SSI command: "perl"' in s.log()
 
 
+@pytest.mark.live
+def test_a_certificate(server: Any, tmp_path: Path) -> None:
+    from tests.harness.tls import Authority, Connection
+
+    ca = Authority(tmp_path / "ca").issue("one.example").issue("two.example")
+    read = "my $n = $_[0]->variable(q(ssl_server_name)); local $/; open my $f, q(<), qq(%CA%/$n.EXT) or die $!; <$f>"
+    s = server(
+        "events {} http { perl_set $crt 'sub { " + read.replace("EXT", "crt") + " }';"
+        " perl_set $key 'sub { " + read.replace("EXT", "key") + " }';"
+        " server { listen 127.0.0.1:%PORT% ssl; ssl_certificate data:$crt; ssl_certificate_key data:$key;"
+        " return 200 $crt; }}",
+        CA=ca.folder,
+    )
+    for name in ("one.example", "two.example"):
+        with Connection(s.address(), ca.context(), server_name=name) as c:
+            assert c.common_name() == name
+            assert c.ask().text == (ca.folder / f"{name}.crt").read_text()
+    used = perls(s)
+    assert len(used) == 2
+    s.stop()
+    assert not any(map(alive, used))
+
+
+@pytest.mark.live
+def test_http2(perl: Callable[..., Any], peer: Callable[[str], str]) -> None:
+    s = perl(
+        "my $say = sub { my $r = shift; $r->send_http_header(q(text/plain));"
+        "$r->print($r->variable(q(server_protocol)), q( ), $r->request_body // $r->header_in(q(X-A))); OK };"
+        "return $r->has_request_body($say) ? OK : $say->($r);",
+        http="http2 on;",
+    )
+    url = f"http://127.0.0.1:{s.ports['PORT']}/"
+    words = [peer("curl"), "-s", "--http2-prior-knowledge", url]
+    assert subprocess.run([*words, "-H", "X-A: b"], capture_output=True, check=True).stdout == b"HTTP/2.0 b"
+    assert subprocess.run([*words, "-d", "body"], capture_output=True, check=True).stdout == b"HTTP/2.0 body"
+
+
+@pytest.mark.live
+def test_limit_except(perl: Callable[..., Any]) -> None:
+    say = "perl 'sub { my $r = shift; $r->discard_request_body; $r->send_http_header; $r->print(q(NAME)); OK }';"
+    inside = say.replace("NAME", "not get")
+    s = perl(locations=f"location /l {{ limit_except GET {{ {inside} }} {say.replace('NAME', 'get')} }}")
+    assert s.get("/l").text == "get"
+    assert s.get("/l", method="PUT", body=b"a").text == "not get"
+
+
 # ---- what Perl does wrong
 
 WRONG = {
