@@ -177,6 +177,7 @@ class Unbuffered(Passing):
         self.note_error()
         timeout = u.conf.read_timeout
         w.write(parts, True)
+        parts = ()  # it may have been all there is
         while not self.ended:
             if not c.ready and not c.wait_read(timeout):
                 self.timed_out()
@@ -200,10 +201,13 @@ class Buffered(Unbuffered):
 
     held: bytes in *queue*; busy: bytes that a write is busy with; file: where what found no room went, from which
     *slices* are to be sent before the queue is.
+
+    Where the framing tells the least that must still come (*need*: a chunk, a record), what has *arrived* goes to the
+    client as soon as it is that much and nothing more is there (*due*); else a buffer must be full (p->length).
     """
 
-    __slots__ = ("busy", "busy_size", "file", "full", "held", "least", "most", "parked", "queue", "rate", "room",
-                 "slices", "start", "taken")  # fmt: skip
+    __slots__ = ("arrived", "busy", "busy_size", "due", "file", "full", "held", "least", "most", "need", "parked", "queue",
+                 "rate", "room", "slices", "start", "taken")  # fmt: skip
 
     def __init__(self, u: Exchange, c: Connection, w: Writer, framing: Framing) -> None:
         Passing.__init__(self, u, c, w, framing)
@@ -221,9 +225,13 @@ class Buffered(Unbuffered):
         self.start = int(time()) if self.rate else 0
         self.taken = 0
         self.parked = False
+        self.need = -1 if framing.plain else framing.left
+        self.arrived = 0
+        self.due = False
 
     def run(self, parts: Sequence[Any]) -> int:
         self.note_error()
+        self.due = self.need >= 0 and len(parts) > 0
         for part in parts:
             self.queue.append(part)
             self.held += len(part)
@@ -244,7 +252,7 @@ class Buffered(Unbuffered):
         u, c = self.u, self.c
         timeout = u.conf.read_timeout
         while not self.ended:
-            if self.slices or self.held >= self.least:
+            if self.slices or self.held >= self.least or (self.due and self.held and not c.ready):
                 self.write()
                 continue
             if self.rate and self.limited():
@@ -255,6 +263,16 @@ class Buffered(Unbuffered):
             self.read()
         if u.connection is not None:
             self.settle()
+
+    def feed(self, data: bytes) -> Sequence[Any]:
+        parts = Passing.feed(self, data)
+        if self.need >= 0:
+            self.arrived += len(data)
+            if self.arrived >= self.need:
+                self.arrived = 0
+                self.need = self.framing.left
+                self.due = True
+        return parts
 
     def read(self) -> None:
         """Take what is there, as far as there is room."""
@@ -295,10 +313,22 @@ class Buffered(Unbuffered):
                 self.w.write((self.next_slice(),))
             else:
                 self.w.write(self.next_parts())
+            if self.due and not self.held and not self.slices:
+                self.due = False
+                self.push()
         finally:
             self.busy = 0
             if watched and self.u.connection is not None:  # else the cache of idle connections may have it
                 c.on_read = None
+
+    def push(self) -> None:
+        """What has come through the filters goes out; what they keep for themselves (gzip) they keep, as nginx's do."""
+        r = self.u.r
+        w: Writer | None = self.w
+        while w is not None and not isinstance(w, Output):
+            w = getattr(w, "inner", None)
+        if w is not None and r.main is r:
+            w.write((), True)
 
     def next_slice(self) -> FileSlice:
         first = self.slices[0]
