@@ -106,7 +106,7 @@ def status_of(r: Request) -> bytes:
     status = r.err_status or r.out.status
     if status > 99:
         return decimal(status)
-    if not status and r.head.http_version == 9:
+    if not status and (r.head.http_version == 9 or r.out.headless):
         status = 9
     return b"%03d" % status
 

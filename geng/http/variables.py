@@ -287,14 +287,17 @@ def _sent_http(name: str) -> Getter:
     if field is not None:
         return field
     wanted = short.replace("_", "-").encode()
-    return lambda r: _joined(r, wanted)
+    if "_" not in short:
+        return lambda r: _joined(r, wanted)
+    same = to_bytes(short)  # "_" is also what it says
+    return lambda r: _joined(r, wanted) or _joined(r, same)
 
 
 def _sent_trailer(name: str) -> Getter:
-    wanted = name.removeprefix("sent_trailer_").replace("_", "-").encode()
+    wanted = to_bytes(name.removeprefix("sent_trailer_"))
 
     def get(r: Request) -> bytes | None:
-        values = [value for key, value in r.out.trailers if key.lower() == wanted]
+        values = [value for key, value in r.out.trailers if key.lower().replace(b"-", b"_") == wanted]
         return b", ".join(values) if values else None
 
     return get

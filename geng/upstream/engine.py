@@ -817,7 +817,7 @@ class Exchange:
             return r.named_location(uri)
         parsed = parse_unsafe_uri(uri)
         if parsed is None:
-            r.log.error(f'unsafe URI "{uri.decode("utf-8", "surrogateescape")}" was detected', ctx=r.c)
+            self.log_error(f'unsafe URI "{uri.decode("utf-8", "surrogateescape")}" was detected', READING_HEAD)
             return 404
         if r.method_id != HEAD:
             r.set_method(b"GET")

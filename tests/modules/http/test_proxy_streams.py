@@ -7,6 +7,7 @@ import socket
 import threading
 from typing import Any
 
+from scripts.lib.servers import wait_until
 from tests.harness.client import Connection
 
 CONF = """
@@ -126,3 +127,33 @@ def test_what_is_too_much_is_neither_passed_on_nor_repeated(server: Any, backend
     assert (
         s.log().count("upstream sent more data than specified") + s.log().count("upstream sent data after final chunk") == 5
     )
+
+
+def test_what_the_log_says_of_strange_answers(server: Any, backend: Any) -> None:
+    answers = {
+        "/old": b"just text",
+        "/underscore": b"HTTP/1.1 200 OK\r\nX_A: 1\r\nX-B: 2\r\nContent-Length: 0\r\n\r\n",
+        "/unsafe": b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /../x\r\nContent-Length: 0\r\n\r\n",
+    }
+
+    def talk(sock: socket.socket) -> None:
+        seen = b""
+        while not seen.endswith(b"\r\n\r\n"):
+            seen += sock.recv(65536)
+        sock.sendall(answers[seen.split()[1].decode()])
+
+    conf = CONF.replace(
+        "proxy_cache_path",
+        "log_format seen '$status $sent_http_x_a $sent_http_x_b'; access_log seen.log seen; proxy_cache_path",
+    )
+    s = server(conf, UP=backend(talk=talk).port)
+    for target in answers:
+        with Connection(s.address()) as c:
+            c.send(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            if target == "/old":
+                assert c.exactly(9) == b"just text"
+            else:
+                c.response()
+    wait_until(lambda: s.log("seen.log").count("\n") == 3, "three lines")
+    assert s.log("seen.log").splitlines() == ["009 - -", "200 1 2", "404 - -"]
+    assert 'unsafe URI "/../x" was detected while reading response header from upstream, client: ' in s.log()
