@@ -110,8 +110,8 @@ def link(loc: CoreLoc) -> Filter | None:
 class Page(Writer):
     """Reads one page."""
 
-    __slots__ = ("block", "block_text", "chosen", "conditional", "conf", "errmsg", "held", "lost", "output", "r",
-                 "repeated", "shared")  # fmt: skip
+    __slots__ = ("block", "block_text", "chosen", "conditional", "conf", "encoding", "errmsg", "held", "lost", "output",
+                 "r", "repeated", "shared")  # fmt: skip
 
     def __init__(self, inner: Writer, r: Request, conf: SsiConf) -> None:
         self.inner = inner
@@ -119,6 +119,7 @@ class Page(Writer):
         self.conf = conf
         self.shared = shared(r)
         self.held = b""
+        self.encoding = b"entity"
         self.errmsg = ERRMSG
         self.output = True
         self.chosen = False
@@ -335,13 +336,14 @@ class Page(Writer):
                 self.text(default)
                 return
         encoding = params.get(b"encoding")
-        if encoding is None or encoding == b"entity":
-            found = escape.html(found)
-        elif encoding == b"url":
-            found = escape_uri(found, HTML)
-        elif encoding != b"none":
+        if encoding in (b"entity", b"url", b"none"):
+            self.encoding = encoding  # also for the echoes that follow
+        elif encoding is not None:
             self.log(f'unknown encoding "{encoding.decode("latin-1")}" in the "echo" command')
+        if self.encoding == b"entity":
             found = escape.html(found)
+        elif self.encoding == b"url":
+            found = escape_uri(found, HTML)
         self.text(found)
 
     def do_config(self, params: dict[bytes, bytes]) -> None:

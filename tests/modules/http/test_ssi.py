@@ -33,6 +33,11 @@ PAGES = {
     "none.html": ('<!--#echo var="nothing" -->', "(none)"),
     "default.html": ('<!--#echo var="nothing" default="some" -->', "some"),
     "raw.html": ('<!--#set var="x" value="<>" --><!--#echo var="x" encoding="none" -->', "<>"),
+    "after.html": (
+        '<!--#set var="x" value="<" --><!--#echo var="x" encoding="none" --><!--#echo var="x" -->'
+        '<!--#echo var="x" encoding="entity" --><!--#echo var="x" -->',
+        "<<&lt;&lt;",
+    ),
     "caught.html": ('<!--#include virtual="/said?what=x" set="y" -->[<!--#echo var="y" -->]', "[said x]"),
     "if.html": ('<!--#if expr="$arg_a = /^(b+)$/" -->1<!--#echo var="1" --><!--#else -->2<!--#endif -->', "1bb"),
     "stub.html": ('<!--#block name="s" -->stub<!--#endblock --><!--#include virtual="/missing" stub="s" -->', "stub"),
