@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_TYPES = frozenset(
     (b"text/html", b"text/xml", b"text/plain", b"text/vnd.wap.wml", b"application/javascript", b"application/rss+xml")
 )
+HTML_TYPES = frozenset((b"text/html",))  # of which charset_types makes more; the others go
 UTF8 = b"utf-8"
 LONGEST_UTF8 = 3  # bytes of a character that a map may name
 UNKNOWN = 0x3F  # "?"
@@ -105,7 +106,7 @@ class CharsetConf(Conf, level=Level.LOCATION):
     charset: Any = value(OFF)
     source: Any = value(OFF)
     override: bool = directive("override_charset", HSLL, flag, default=False)
-    types: frozenset[bytes] = directive("charset_types", HSL, mime_types(DEFAULT_TYPES), default=DEFAULT_TYPES)
+    types: frozenset[bytes] = directive("charset_types", HSL, mime_types(HTML_TYPES), default=DEFAULT_TYPES)
 
     @command("charset", HSLL)
     def set_charset(self, cf: Cf) -> None:
