@@ -40,6 +40,8 @@ HOT = {
     "http.variables": True,
     "http.logline": True,
     "http.script": True,
+    "http.types": False,
+    "modules.http.compressing": True,
     "modules.http.headers": True,
     "modules.http.map": True,
     "modules.http.not_modified": True,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from geng.http.response import ResponseOut
 
 HTML = frozenset((b"text/html",))
+MOST_KNOWN = 200
 
 
 class Any(frozenset[bytes]):
@@ -68,12 +69,29 @@ def tester(types: frozenset[bytes]) -> Callable[[ResponseOut], bool]:
     if types is ANY:
         return lambda out: True
 
-    def test(out: ResponseOut) -> bool:
-        kind = out.content_type
-        if kind in types:
-            return True
-        if b";" in kind:
-            kind = split_charset(kind)[0]
-        return kind.lower() in types
+    known = KnownTypes(types)
+    return lambda out: known.has(out.content_type)
 
-    return test
+
+class KnownTypes:
+    """Which Content-Types are among *types*, whatever the case of their letters and their charset.
+
+    What was found is kept as it came, for the few that a site has.
+    """
+
+    __slots__ = ("found", "types")
+
+    def __init__(self, types: frozenset[bytes]) -> None:
+        self.types = types
+        self.found: dict[bytes, bool] = {}
+
+    def __repr__(self) -> str:
+        return f"<KnownTypes {len(self.types)}, asked for {len(self.found)}>"
+
+    def has(self, content_type: bytes) -> bool:
+        found = self.found.get(content_type)
+        if found is None:
+            found = split_charset(content_type)[0].lower() in self.types
+            if len(self.found) < MOST_KNOWN:  # a backend may make up parameters
+                self.found[content_type] = found
+        return found

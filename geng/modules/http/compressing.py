@@ -13,7 +13,7 @@ from geng.conf.convert import flag, with_cf
 from geng.errors import Invalid
 from geng.http.files import in_memory
 from geng.http.filters import Parts, Writer
-from geng.http.types import tester
+from geng.http.types import ANY, KnownTypes
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -65,20 +65,14 @@ def compressing(
 ) -> Filter:
     """The filter for *conf*. *ok(r)*: whether the client takes it; *start(n)*: what compresses a body of *n* bytes (-1:
     nobody knows); *sync*: what its flush() is given to have everything out and go on."""
-    of_type = tester(conf.types)
+    types = None if conf.types is ANY else KnownTypes(conf.types)
     least = conf.min_length
     key = type(conf)
 
     def compress(r: Request, next: Send) -> Writer:
-        out = r.out
-        if (
-            out.status not in STATUSES
-            or out.content_encoding
-            or -1 < out.content_length < least
-            or not of_type(out)
-            or r.header_only
-        ):
+        if not worthwhile(r, types, least):
             return next(r)
+        out = r.out
         out.vary = True
         if not ok(r):
             return next(r)
@@ -92,6 +86,18 @@ def compressing(
         return writer
 
     return compress
+
+
+def worthwhile(r: Request, types: KnownTypes | None, least: int) -> bool:
+    """Whether the answer is one to compress, if the client wants that; *types* None: of any type."""
+    out = r.out
+    return (
+        out.status in STATUSES
+        and not out.content_encoding
+        and not -1 < out.content_length < least
+        and (types is None or types.has(out.content_type))
+        and not r.header_only
+    )
 
 
 class Compressor(Writer):

@@ -47,11 +47,12 @@ MAX_LINES = (b"Thu, 31 Dec 2037 23:55:55 GMT", b"max-age=315360000")
 class Added:
     """One add_header or add_trailer."""
 
-    __slots__ = ("always", "name", "value")
+    __slots__ = ("always", "make", "name", "value")
 
     def __init__(self, name: bytes, value: Value, always: bool) -> None:
         self.name = name
         self.value = value
+        self.make = value.fn
         self.always = always
 
     def __repr__(self) -> str:
@@ -155,6 +156,9 @@ def _merged(own_ones: list[Added], parents: list[Added], mode: int) -> list[Adde
 
 Change = Callable[["Request", "ResponseOut"], None]
 
+if TYPE_CHECKING:  # what is done to a head: lines that are always the same, one with a variable, something of its own
+    Step = list[tuple[bytes, bytes]] | Added | Change
+
 
 def link(loc: CoreLoc) -> Filter | None:
     """The filter, where the location adds anything."""
@@ -172,26 +176,53 @@ def link(loc: CoreLoc) -> Filter | None:
     trailers_safe = tuple((one.name, one.value.fn) for one in conf.trailers)
     trailers_any = tuple((one.name, one.value.fn) for one in conf.trailers if one.always)
 
+    added = Lines(in_safe, in_any)
+    if not conf.trailers:
+        return added.send
+
     def headers(r: Request, next: Send) -> Writer:
         if r.main is not r:
             return next(r)
-        out = r.out
-        safe = out.status in SAFE
-        for change in in_safe if safe else in_any:
-            change(r, out)
-        trailers = trailers_safe if safe else trailers_any
+        trailers = trailers_safe if r.out.status in SAFE else trailers_any
         if not trailers:
-            return next(r)
-        out.expect_trailers = True
-        inner = next(r)
+            return added.send(r, next)
+        r.out.expect_trailers = True
+        inner = added.send(r, next)
         return inner if r.header_only else Trailers(inner, r, trailers)
 
     return headers
 
 
-def changes(added: list[Added]) -> tuple[Change, ...]:
+class Lines:
+    """The filter of a location that adds to heads: *in_safe* to those of SAFE statuses, *in_any* to others."""
+
+    __slots__ = ("in_any", "in_safe")
+
+    def __init__(self, in_safe: tuple[Step, ...], in_any: tuple[Step, ...]) -> None:
+        self.in_safe = in_safe
+        self.in_any = in_any
+
+    def __repr__(self) -> str:
+        return f"<Lines {len(self.in_safe)} steps, {len(self.in_any)} for any status>"
+
+    def send(self, r: Request, next: Send) -> Writer:
+        if r.main is r:
+            out = r.out
+            for step in self.in_safe if out.status in SAFE else self.in_any:
+                if isinstance(step, list):
+                    out.headers += step
+                elif isinstance(step, Added):
+                    made = step.make(r)
+                    if made:
+                        out.headers.append((step.name, made))
+                else:
+                    step(r, out)
+        return next(r)
+
+
+def changes(added: list[Added]) -> tuple[Step, ...]:
     """What to do to a head; neighbours that are always the same lines are added in one step."""
-    steps: list[Change] = []
+    steps: list[Step] = []
     lines: list[tuple[bytes, bytes]] = []
     for one in added:
         setter = SETTERS.get(one.name.lower())
@@ -201,30 +232,12 @@ def changes(added: list[Added]) -> tuple[Change, ...]:
                 lines.append((one.name, literal))
             continue
         if lines:
-            steps.append(_add_lines(lines))
+            steps.append(lines)
             lines = []
-        steps.append(setter(one) if setter is not None else _add(one))
+        steps.append(setter(one) if setter is not None else one)
     if lines:
-        steps.append(_add_lines(lines))
+        steps.append(lines)
     return tuple(steps)
-
-
-def _add_lines(lines: list[tuple[bytes, bytes]]) -> Change:
-    def change(r: Request, out: ResponseOut) -> None:
-        out.headers += lines
-
-    return change
-
-
-def _add(one: Added) -> Change:
-    name, make = one.name, one.value.fn
-
-    def change(r: Request, out: ResponseOut) -> None:
-        made = make(r)
-        if made:
-            out.headers.append((name, made))
-
-    return change
 
 
 def _set_last_modified(one: Added) -> Change:
