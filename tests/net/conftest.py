@@ -60,7 +60,6 @@ class TestHub(Hub):
             raise error
         return result
 
-
     def until(self, met: Callable[[], object]) -> None:
         """Run until *met* says so."""
 
