@@ -196,7 +196,8 @@ def _payload(c: QuicConnection, packet: Packet, address: Any) -> bool | None:
 
     nginx: ngx_quic_handle_payload
     """
-    c.error, c.error_reason = 0, ""
+    if not c.error_app:  # or the connection is about to be finalized, and shall say why
+        c.error, c.error_reason = 0, ""
     keys = c.keys
     if keys is None or packet.level == EARLY or keys.read[packet.level] is None:
         c.log.info(f"quic no {LEVEL_NAMES[packet.level]} keys, ignoring packet", ctx=c)

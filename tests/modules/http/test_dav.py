@@ -194,6 +194,7 @@ def test_folders_as_deep_as_they_can_be(deep: Any) -> None:
     s = deep
     target = "/"
     with s.connect() as c:
+        c.sock.settimeout(120)
         while len(target) + len(str(s.folder)) < 3000:
             target += "d/" * 300
             os.makedirs(f"{s.folder}/html{target}")

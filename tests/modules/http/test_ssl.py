@@ -266,7 +266,7 @@ def test_close_notify_ends_an_answer(server: Start, ca: Authority) -> None:
 
 
 def test_clients_that_go_away(server: Start, ca: Authority) -> None:
-    s = server(conf(ca, "client_header_timeout 200ms; return 200 ok;"))
+    s = server(conf(ca, "client_header_timeout 3s; return 200 ok;"))
     with s.connect() as c:
         c.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         assert c.closed()
