@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import processes, program
 
+LOOK_AGAIN = 0.02  # seconds
 NAMED = 20_000  # below it are those that tests and examples name themselves
 RESERVED: deque[socket.socket] = deque(maxlen=200)
 """A name in the kernel for each port given out, so that no other process gives it out: for long enough to be used."""
@@ -61,11 +62,13 @@ def _reserve(port: int) -> bool:
 
 
 def wait_until(check: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not after {seconds:.0f} s")
-        time.sleep(0.02)
+    """Look again and again; on a machine that is busy, or stands still for a while, for longer than so many *seconds*."""
+    for _ in range(int(seconds / LOOK_AGAIN)):
+        if check():
+            return
+        time.sleep(LOOK_AGAIN)
+    if not check():
+        raise TimeoutError(f"{what}: not after {seconds:.0f} s")
 
 
 def listens(port: int) -> bool:
