@@ -163,6 +163,18 @@ class Cf:
             else:
                 yield node
 
+    def table(self, read: Callable[[tuple[str, ...]], object], opens: bool = True) -> None:
+        """Have *read* take the words of each row of the block that is read: one without directives, as `map` has."""
+        node = self.node
+        for row in self.rows(node.block or [], opens):
+            if row.block is not None or row.raw is not None:
+                raise self.error('unexpected "{"')
+            try:
+                read((row.name, *row.args))
+            except Invalid as invalid:
+                raise self.error(str(invalid)) from None
+        self.node = node
+
     # -- the walk --------------------------------------------------------------------------------------------------
 
     def _is_include(self, node: Node) -> bool:

@@ -427,17 +427,14 @@ class CoreLoc(Conf, level=Level.LOCATION):
         if self.types is UNSET:
             self.types = {}
             self.given.add("types")
-        block = cf.node.block
-        node = cf.node
-        for row in cf.rows(block or []):
-            if row.block is not None or row.raw is not None:
-                raise cf.error('unexpected "{"')
-            if row.name == "include":  # with one argument it is no row
+
+        def read(words: tuple[str, ...]) -> None:
+            if words[0] == "include":  # with one argument it is no row
                 raise Invalid('invalid number of arguments in "include" directive')
-            kind = to_bytes(row.name)
-            for word in row.args:
-                self._add_type(cf, to_bytes(word).lower(), kind)
-        cf.node = node
+            for word in words[1:]:
+                self._add_type(cf, to_bytes(word).lower(), to_bytes(words[0]))
+
+        cf.table(read)
 
     def _check_types(self, cf: Cf) -> None:
         """Whether nginx could build its table of them; once for all who inherit them."""

@@ -63,6 +63,13 @@ def _unlinked(r: Request) -> bytes | None:
     raise AssertionError("a variable was read before the configuration was linked")
 
 
+def variable_name(word: str) -> str:
+    """The name of the variable `$name` that a directive defines; raises Invalid for what is none."""
+    if word[:1] != "$" or word == "$":
+        raise Invalid(f'invalid variable name "{word}"')
+    return word[1:].lower()
+
+
 class Variables:
     """All variables of one http block: those that modules and directives define, and those in use."""
 

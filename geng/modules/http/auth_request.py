@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import to_bytes
 from geng.conf.directive import UNSET, Conf, Level, command, value
 from geng.conf.tables import HSL
-from geng.errors import Invalid, Refused
+from geng.errors import Refused
 from geng.http import subrequest
 from geng.http.body import RequestBody
 from geng.http.module import CHANGEABLE, ERROR, OK, Handler, Module, Phase, Setter, Variable
-from geng.http.script import Value, Variables, compile_value
+from geng.http.script import Value, Variables, compile_value, variable_name
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -38,9 +38,7 @@ class AuthRequestConf(Conf, level=Level.LOCATION):
     def add_set(self, cf: Cf) -> None:
         """`auth_request_set $variable value`"""
         word, text = cf.args
-        if word[:1] != "$":
-            raise Invalid(f'invalid variable name "{word}"')
-        name = word[1:].lower()
+        name = variable_name(word)
         variables: Variables = cf.scope.variables
         known = variables.defined.get(name)
         if known is None or not known.flags & CHANGEABLE:

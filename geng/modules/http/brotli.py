@@ -8,31 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geng.conf.convert import bounded, bufs, enum, size
+from geng.conf.convert import bounded, bufs, size
 from geng.conf.directive import Conf, Level, directive, value
 from geng.conf.tables import HSL, HSLL
-from geng.errors import Refused
 from geng.http.encoding import takes
-from geng.http.module import Handler, Module, Phase, Variable
+from geng.http.module import Module, Variable
 from geng.http.types import HTML, mime_types
-from geng.modules.http.compressing import Deflate, compressing, flag_needing, ratio_of
-from geng.modules.http.gzip_static import ALWAYS, MODES, OFF, serving
+from geng.modules.http.compressing import Deflate, compressing, flag_needing, power, ratio_of
+from geng.modules.http.gzip_static import precompressed
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
     from geng.http.module import Filter
 
-LEAST_WINDOW, LARGEST_WINDOW = 10, 24
 WINDOWS = "1k, 2k, 4k, 8k, 16k, 32k, 64k, 128k, 256k, 512k, 1m, 2m, 4m, 8m or 16m"
-
-
-def window(word: str) -> int:
-    """A size as Brotli's exponent of two."""
-    wanted = size(word)
-    for exponent in range(LEAST_WINDOW, LARGEST_WINDOW + 1):
-        if wanted == 1 << exponent:
-            return exponent
-    raise Refused(f"must be {WINDOWS}")
 
 
 class BrotliConf(Conf, level=Level.LOCATION):
@@ -42,15 +31,9 @@ class BrotliConf(Conf, level=Level.LOCATION):
     buffers: tuple[int, int] = directive("brotli_buffers", HSL, bufs, default=(32, 4096), args="2")
     types: frozenset[bytes] = directive("brotli_types", HSL, mime_types(HTML), default=HTML, args="1+")
     comp_level: int = directive("brotli_comp_level", HSL, bounded(0, 11), default=6)
-    window: int = directive("brotli_window", HSL, window, default=19)
+    window: int = directive("brotli_window", HSL, power(10, 24, WINDOWS), default=19)
     min_length: int = directive("brotli_min_length", HSL, size, default=20)
     postpone: int = value(0)
-
-
-class BrotliStaticConf(Conf, level=Level.LOCATION):
-    """Whether a location looks for files that are compressed already."""
-
-    enable: int = directive("brotli_static", HSL, enum(MODES), default=OFF)
 
 
 class Stream:
@@ -80,11 +63,6 @@ def link(loc: CoreLoc) -> Filter | None:
     return compressing(conf, b"br", takes(b"br"), start, 1)
 
 
-def link_static(loc: CoreLoc) -> Handler | None:
-    mode = loc[BrotliStaticConf].enable
-    return None if mode == OFF else serving(loc, mode == ALWAYS, b"br", b".br", takes(b"br"))
-
-
 filter_module = Module(
     name="http_brotli_filter",
     confs=(BrotliConf,),
@@ -92,4 +70,4 @@ filter_module = Module(
     header_filter=link,
     below_postpone=True,
 )
-static_module = Module(name="http_brotli_static", confs=(BrotliStaticConf,), handlers={Phase.CONTENT: link_static})
+static_module = precompressed("brotli", b"br", b".br", lambda loc: takes(b"br"))

@@ -64,16 +64,15 @@ class CharsetMain(Conf, level=Level.MAIN):
             raise Invalid('"charset_map" with "utf-8" charset should be given in the second column')
         if (source, target) in self.maps or (target, source) in self.maps:
             raise Invalid(f'duplicate "charset_map" between "{first}" and "{second}"')
-        node = cf.node
         rows = []
-        for row in cf.rows(node.block or [], opens=False):
-            if row.block is not None or row.raw is not None:
-                raise cf.error('unexpected "{"')
-            if len(row.args) != 1:
-                raise cf.error("invalid parameters number")
-            code = _code(cf, row.name)
-            rows.append((code, _character(cf, row.args[0]) if target == UTF8 else bytes((_code(cf, row.args[0]),))))
-        cf.node = node
+
+        def read(words: tuple[str, ...]) -> None:
+            if len(words) != 2:
+                raise Invalid("invalid parameters number")
+            code = _code(cf, words[0])
+            rows.append((code, _character(cf, words[1]) if target == UTF8 else bytes((_code(cf, words[1]),))))
+
+        cf.table(read, opens=False)
         forth, back = (_utf8_maps if target == UTF8 else _byte_maps)(rows)
         self.maps[source, target] = forth
         self.maps[target, source] = back

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from geng.conf.convert import flag, with_cf
-from geng.errors import Invalid
+from geng.conf.convert import flag, size, with_cf
+from geng.errors import Invalid, Refused
 from geng.http.files import in_memory
 from geng.http.filters import Parts, Writer
 from geng.http.types import ANY, KnownTypes
@@ -43,6 +43,19 @@ def flag_needing(extra: str, library: str) -> Callable[[Cf, str], bool]:
                 f'"{cf.node.name}" needs the library {library}, which is not installed (pip install geng[{extra}])'
             )
         return wanted
+
+    return convert
+
+
+def power(least: int, most: int, words: str, shift: int = 0) -> Callable[[str], int]:
+    """A size that is a power of two, as the library's exponent, between *least* and *most*: the power less *shift*."""
+
+    def convert(word: str) -> int:
+        wanted = size(word)
+        for exponent in range(least, most + 1):
+            if wanted == 1 << exponent + shift:
+                return exponent
+        raise Refused(f"must be {words}")
 
     return convert
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import to_bytes, to_text
@@ -14,6 +15,7 @@ from geng.core.cidr import BadCidr, Cidr, ipv4_number, parse
 from geng.errors import Invalid
 from geng.http.forwarded import forwarded_address
 from geng.http.module import CHANGEABLE, NOCACHEABLE, Getter, Module, Variable
+from geng.http.script import variable_name
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -30,23 +32,12 @@ class GeoConf(Conf, level=Level.MAIN):
     @command("geo", HTTP, block=True)
     def add(self, cf: Cf) -> None:
         """`geo [$address] $variable { … }`"""
-        words = list(cf.args)
-        node = cf.node
-        for word in words:
-            if word[:1] != "$" or word == "$":
-                raise Invalid(f'invalid variable name "{word}"')
-        source = cf.scope.variables.ref(words[0][1:]) if len(words) == 2 else None
-        name = words[-1][1:].lower()
+        names = [variable_name(word) for word in cf.args]
+        source = cf.scope.variables.ref(names[0]) if len(names) == 2 else None
+        name = names[-1]
         cf.scope.variables.reserve(name)
         table = GeoTable(self.knows_proxies)
-        for row in cf.rows(node.block or []):
-            if row.block is not None or row.raw is not None:
-                raise cf.error('unexpected "{"')
-            try:
-                table.read(cf, (row.name, *row.args))
-            except Invalid as invalid:
-                raise cf.error(str(invalid)) from None
-        cf.node = node
+        cf.table(partial(table.read, cf))
         flags = CHANGEABLE | (NOCACHEABLE if table.volatile else 0)
         cf.scope.variables.add(Variable(name, table.getter(source), flags))
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import bounded, bufs, flag, size
 from geng.conf.directive import Conf, Level, directive
 from geng.conf.tables import HSL, HSLL
-from geng.errors import Refused
 from geng.http.encoding import gzip_ok
 from geng.http.module import Module, Variable
 from geng.http.types import HTML, mime_types
 from geng.modules.http import degradation
-from geng.modules.http.compressing import Deflate, compressing, ratio_of
+from geng.modules.http.compressing import Deflate, compressing, power, ratio_of
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
@@ -40,24 +39,8 @@ MAX_MEM_LEVEL = 9
 WINDOW_SPARE = 262  # bytes by which zlib's window is smaller than its name says
 
 
-def _power(largest: int, most: int, words: str) -> Callable[[str], int]:
-    """A size that is a power of two, as the exponent that zlib wants: *largest* is *most*."""
-
-    def convert(word: str) -> int:
-        wanted = size(word)
-        power, exponent = largest, most
-        while power > 256:
-            if power == wanted:
-                return exponent
-            power >>= 1
-            exponent -= 1
-        raise Refused(f"must be {words}")
-
-    return convert
-
-
-window = _power(32 << 10, MAX_WBITS, "512, 1k, 2k, 4k, 8k, 16k, or 32k")
-hashes = _power(128 << 10, MAX_MEM_LEVEL, "512, 1k, 2k, 4k, 8k, 16k, 32k, 64k, or 128k")
+window = power(9, MAX_WBITS, "512, 1k, 2k, 4k, 8k, 16k, or 32k")
+hashes = power(1, MAX_MEM_LEVEL, "512, 1k, 2k, 4k, 8k, 16k, 32k, 64k, or 128k", shift=8)
 
 
 class GzipConf(Conf, level=Level.LOCATION):

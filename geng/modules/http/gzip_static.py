@@ -19,23 +19,30 @@ if TYPE_CHECKING:
     from geng.http.request import Request
 
 OFF, ON, ALWAYS = range(3)
+Accepts = Callable[["CoreLoc"], Callable[["Request"], bool]]
 MODES = {"off": OFF, "on": ON, "always": ALWAYS}
 
 
-class GzipStaticConf(Conf, level=Level.LOCATION):
-    """Whether a location looks for them."""
+def precompressed(name: str, encoding: bytes, suffix: bytes, accepts: Accepts, flag: str = "") -> Module:
+    """The module of `NAME_static`: serves the file with *suffix* to clients that take *encoding*, as *accepts(loc)* knows.
 
-    enable: int = directive("gzip_static", HSL, enum(MODES), default=OFF)
+    *flag*: nginx's configure option for it.
+    """
 
+    class StaticConf(Conf, level=Level.LOCATION):
+        """Whether a location looks for them."""
 
-def link(loc: CoreLoc) -> Handler | None:
-    """The handler of *loc*, where it looks for them; it declines what static serves as it is."""
-    mode = loc[GzipStaticConf].enable
-    return None if mode == OFF else serving(loc, mode == ALWAYS, b"gzip", b".gz", gzip_ok(loc))
+        enable: int = directive(f"{name}_static", HSL, enum(MODES), default=OFF)
+
+    def link(loc: CoreLoc) -> Handler | None:
+        mode = loc[StaticConf].enable
+        return None if mode == OFF else serving(loc, mode == ALWAYS, encoding, suffix, accepts(loc))
+
+    return Module(name=f"http_{name}_static", configure_flag=flag, confs=(StaticConf,), handlers={Phase.CONTENT: link})
 
 
 def serving(loc: CoreLoc, always: bool, encoding: bytes, suffix: bytes, accepts: Callable[[Request], bool]) -> Handler:
-    """A handler that serves the file with *suffix* to clients that take *encoding* (*accepts*), or to all."""
+    """A handler that serves the file with *suffix* to clients that *accepts(r)*, or to all, and declines the rest."""
     vary = loc.gzip_vary
     etag = loc.etag
     path_of = mapper(loc)
@@ -75,9 +82,4 @@ def serving(loc: CoreLoc, always: bool, encoding: bytes, suffix: bytes, accepts:
     return static
 
 
-module = Module(
-    name="http_gzip_static",
-    configure_flag="--with-http_gzip_static_module",
-    confs=(GzipStaticConf,),
-    handlers={Phase.CONTENT: link},
-)
+module = precompressed("gzip", b"gzip", b".gz", gzip_ok, "--with-http_gzip_static_module")

@@ -13,7 +13,7 @@ from geng.core import hashes
 from geng.core.hostnames import BadName, Conflict, HostTable
 from geng.errors import Invalid
 from geng.http.module import CHANGEABLE, NOCACHEABLE, Module, Variable
-from geng.http.script import Regex, Value, compile_regex, compile_value
+from geng.http.script import Regex, Value, compile_regex, compile_value, variable_name
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -32,21 +32,11 @@ class MapConf(Conf, level=Level.MAIN):
     def add_map(self, cf: Cf) -> None:
         """`map string $variable { … }`"""
         source, name = cf.args
-        node = cf.node
         subject = compile_value(cf, source)
-        if name[:1] != "$":
-            raise Invalid(f'invalid variable name "{name}"')
-        name = name[1:].lower()
+        name = variable_name(name)
         cf.scope.variables.reserve(name)
         table = MapTable(subject)
-        for row in cf.rows(node.block or []):
-            if row.block is not None or row.raw is not None:
-                raise cf.error('unexpected "{"')
-            try:
-                table.read(cf, (row.name, *row.args))
-            except Invalid as invalid:
-                raise cf.error(str(invalid)) from None
-        cf.node = node
+        cf.table(partial(table.read, cf))
         self._check_size(cf, table)
         flags = CHANGEABLE | (NOCACHEABLE if table.volatile else 0)
         cf.scope.variables.add(Variable(name, table.getter(name), flags))

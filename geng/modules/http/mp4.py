@@ -10,14 +10,12 @@ from geng.conf.directive import Conf, Level, command, directive
 from geng.conf.tables import HSL, LOC
 from geng.core.mp4 import Mp4, WholeFile
 from geng.core.mp4_track import BadFile, Wanted
-from geng.hot.http1 import GET, HEAD
 from geng.hot.uri import arg
 from geng.http.conf import CoreLoc
-from geng.http.files import OpenFile, mapper, opener, shown
+from geng.http.files import OpenFile, shown
 from geng.http.filters import FileSlice
-from geng.http.module import DECLINED, OK, Module
-from geng.modules.http.flv import send
-from geng.modules.http.static import failed
+from geng.http.module import Module
+from geng.modules.http.static import serving_parts
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -42,40 +40,22 @@ class Mp4Conf(Conf, level=Level.LOCATION):
 
 def link(loc: CoreLoc) -> Handler:
     """The handler of one location."""
-    path_of = mapper(loc)
-    open_file = opener(loc)
-    etag = loc.etag
     conf = loc[Mp4Conf]
 
-    def mp4(r: Request) -> int:
-        if not r.method_id & (GET | HEAD):
-            return 405
-        if r.uri[-1:] == b"/":
-            return DECLINED
-        rc = r.discard_body()
-        if rc != OK:
-            return rc
-        path = path_of(r)
-        of = open_file(r, path)
-        if of.err:
-            return failed(r, loc, of, path)
-        if not of.is_file:
-            return DECLINED
-        r.root_tested = not r.error_page
-        parts: list[Any] = [FileSlice(of.fd, 0, of.size)] if of.size else []
+    def mp4(r: Request, of: OpenFile, path: bytes) -> list[Any] | int:
         times = asked(r.args) if r.args else None
         if times is not None:
             r.single_range = True
             try:
-                parts = cut(of, path, Wanted(*times, conf.start_key_frame, conf.buffer_size, conf.max_buffer_size))
+                return cut(of, path, Wanted(*times, conf.start_key_frame, conf.buffer_size, conf.max_buffer_size))
             except WholeFile:
                 pass
             except BadFile as bad:
                 r.log.log(bad.level, str(bad), ctx=r.c)
                 return 500
-        return send(r, of, etag, parts)
+        return [FileSlice(of.fd, 0, of.size)] if of.size else []
 
-    return mp4
+    return serving_parts(loc, mp4)
 
 
 def asked(args: bytes) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ from geng.http.files import MISSING, examine
 from geng.http.location import if_context, open_nameless
 from geng.http.module import CHANGEABLE, DECLINED, WEAK, Handler, Module, Phase, Variable
 from geng.http.phases import use_location
-from geng.http.script import Regex, Value, VariableRef, compile_regex, compile_value, split
+from geng.http.script import Regex, Value, VariableRef, compile_regex, compile_value, split, variable_name
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -159,9 +159,7 @@ def _break(r: Request, state: State) -> int | None:
 
 def _set(cf: Cf) -> Code:
     word, text = cf.args
-    if word[:1] != "$":
-        raise Invalid(f'invalid variable name "{word}"')
-    name = word[1:].lower()
+    name = variable_name(word)
     variables = cf.scope.variables
     variables.add(Variable(name, _uninitialized(name), CHANGEABLE | WEAK))
     variables.ref(name)

@@ -12,7 +12,7 @@ from geng.core.murmur import murmur2
 from geng.core.values import BadValue, atofp
 from geng.errors import Invalid
 from geng.http.module import CHANGEABLE, Module, Variable
-from geng.http.script import Value, compile_value
+from geng.http.script import Value, compile_value, variable_name
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -31,21 +31,19 @@ class SplitClientsConf(Conf, level=Level.MAIN):
         source, name = cf.args
         node = cf.node
         subject = compile_value(cf, source)
-        if name[:1] != "$":
-            raise Invalid(f'invalid variable name "{name}"')
-        name = name[1:].lower()
+        name = variable_name(name)
         cf.scope.variables.reserve(name)
-        parts = []
-        for row in cf.rows(node.block or [], opens=False):
-            if row.block is not None or row.raw is not None:
-                raise cf.error('unexpected "{"')
-            parts.append((_percent(cf, row.name), to_bytes(row.args[0]) if row.args else b""))
-        cf.node = node
+        parts: list[tuple[int, bytes]] = []
+
+        def read(words: tuple[str, ...]) -> None:
+            parts.append((_percent(words[0]), to_bytes(words[1]) if len(words) > 1 else b""))
+
+        cf.table(read, opens=False)
         cf.file, cf.line = node.file, node.end_line
         cf.scope.variables.add(Variable(name, _getter(subject, _limits(parts)), CHANGEABLE))
 
 
-def _percent(cf: Cf, word: str) -> int:
+def _percent(word: str) -> int:
     if word == "*":
         return 0
     try:
@@ -55,7 +53,7 @@ def _percent(cf: Cf, word: str) -> int:
         if not number:
             raise BadValue
     except BadValue:
-        raise cf.error(f'invalid percent value "{word}"') from None
+        raise Invalid(f'invalid percent value "{word}"') from None
     return number
 
 

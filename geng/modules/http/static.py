@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from geng.hot.http1 import GET, HEAD, POST
 from geng.hot.uri import escape_uri
@@ -49,19 +50,53 @@ def link(loc: CoreLoc) -> Handler:
     return static
 
 
-def send_file(r: Request, of: OpenFile, etag: bool) -> None:
-    """The answer whose body is this file; its Content-Type (and encoding) is set."""
+def serving_parts(loc: CoreLoc, parts_of: Callable[[Request, OpenFile, bytes], Sequence[Any] | int]) -> Handler:
+    """A handler that serves what *parts_of(r, of, path)* makes of the file that a URI means: parts, or the status instead.
+
+    What it does not serve goes to the next handler.
+    """
+    path_of = mapper(loc)
+    open_file = opener(loc)
+    etag = loc.etag
+
+    def serve(r: Request) -> int:
+        if not r.method_id & (GET | HEAD):
+            return 405
+        if r.uri[-1:] == b"/":
+            return DECLINED
+        rc = r.discard_body()
+        if rc != OK:
+            return rc
+        path = path_of(r)
+        of = open_file(r, path)
+        if of.err:
+            return failed(r, loc, of, path)
+        if not of.is_file:
+            return DECLINED
+        r.root_tested = not r.error_page
+        parts = parts_of(r, of, path)
+        if isinstance(parts, int):
+            return parts
+        r.set_content_type()
+        send_file(r, of, etag, parts)
+        return DONE
+
+    return serve
+
+
+def send_file(r: Request, of: OpenFile, etag: bool, parts: Sequence[Any] | None = None) -> None:
+    """The answer whose body is this file, or *parts* of it; its Content-Type (and encoding) is set."""
     out = r.out
-    size = of.size
+    size = of.size if parts is None else sum(map(len, parts))
     out.status = 200
     out.content_length = size
     out.last_modified = of.mtime
     if etag:
-        out.etag = b'"%x-%x"' % (of.mtime, size)
+        out.etag = b'"%x-%x"' % (of.mtime, of.size)
     r.allow_ranges = True
     writer = r.send_head()
     if not r.header_only and size:
-        writer.write((FileSlice(of.fd, 0, size),))
+        writer.write((FileSlice(of.fd, 0, size),) if parts is None else parts)
     writer.end()
 
 

@@ -6,6 +6,7 @@ Other modules get at them with `upstreams(cf)`: `.add(cf, "host:port/uri", 80)` 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from geng.conf.compiler import Cf, Confs
@@ -35,38 +36,47 @@ def resolver_of(cf: Cf) -> Resolve:
     return getattr(cf.cycle, "resolve_host", None) or resolve_host
 
 
-class UpstreamMain(Conf, level=Level.MAIN):
-    """The upstreams of the http block."""
+class UpstreamBlocks(Conf, level=Level.MAIN):
+    """The upstreams of http{} or stream{}."""
 
     def __init__(self) -> None:
         super().__init__()
         self.all = Upstreams()
         self.blocks: list[tuple[Upstream, Confs]] = []
-        self.http: CoreLoc = None  # type: ignore[assignment]  # what http{} itself says; until the first upstream{}
+        self.outer: Any = None  # what the block around them says of resolvers; until the first upstream{}
 
-    @command("upstream", HTTP, block=True)
-    def upstream(self, cf: Cf) -> None:
-        self.http = cf[CoreLoc]
+    def open(self, cf: Cf, outer: Any, context: int) -> None:
+        """Read an `upstream name { … }`."""
+        self.outer = outer
         made = self.all.create(cf, cf.args[0])
         classes = [*cf.confs.srv, *cf.confs.loc]
         confs = cf.confs.nested(classes, Level.SERVER, Level.LOCATION)
         confs[UpstreamServers].upstream = made
         made.servers = []
         self.blocks.append((made, confs))
-        cf.walk(cf.node.block or [], UPS, confs)
+        cf.walk(cf.node.block or [], context, confs)
         if not made.servers:
             raise cf.error("no servers are inside upstream")
 
     def check(self, cf: Cf) -> None:
         """All is read: make the peers.   nginx: ngx_http_upstream_init_main_conf"""
         for made, confs in self.blocks:
-            confs[UpstreamServers].settle(made, self.http)
+            confs[UpstreamServers].settle(made, self.outer)
         self.all.link(resolver_of(cf))
         for made, confs in self.blocks:
             for conf in confs.srv.values():
                 settle = getattr(conf, "settle_upstream", None)
                 if settle is not None:
                     settle(cf, made)
+
+
+class UpstreamMain(UpstreamBlocks, level=Level.MAIN):
+    """The upstreams of the http block."""
+
+    @command("upstream", HTTP, block=True)
+    def upstream(self, cf: Cf) -> None:
+        """`upstream name { … }`"""
+        self.open(cf, cf[CoreLoc], UPS)
 
 
 class UpstreamServers(Conf, level=Level.SERVER):
@@ -82,26 +92,30 @@ class UpstreamServers(Conf, level=Level.SERVER):
         assert self.upstream.servers is not None
         self.upstream.servers.append(read_server(cf, self.upstream))
 
-    def settle(self, upstream: Upstream, http: CoreLoc) -> None:
-        """All of the http block is read: who resolves names, here or else in http{}."""
-        upstream.resolver = self.resolver or http.resolver or None
-        for timeout in (http.resolver_timeout, self.resolver_timeout):
+    def settle(self, upstream: Upstream, outer: Any) -> None:
+        """All of the block around is read: who resolves names, here or else in *outer*."""
+        upstream.resolver = self.resolver or outer.resolver or None
+        for timeout in (outer.resolver_timeout, self.resolver_timeout):
             if timeout is not UNSET:
                 upstream.resolver_timeout = timeout
+
+
+Parameters = Mapping[str, tuple[str, int, Any]]
 
 
 class Reader:
     """The parameters of one `server` directive, in order."""
 
-    def __init__(self, flags: int) -> None:
+    def __init__(self, flags: int, known: Parameters) -> None:
         self.flags = flags
+        self.known = known
         self.resolve = False
         self.values: dict[str, Any] = {}
 
     def read(self, word: str) -> None:
         """Take one parameter; raises Invalid."""
         name, equals, text = word.partition("=")
-        entry = PARAMETERS.get(name + equals)
+        entry = self.known.get(name + equals)
         if entry is None or (not equals and text):
             raise Invalid(f'invalid parameter "{word}"')
         field, flag, convert = entry
@@ -145,7 +159,7 @@ def service(text: str) -> str:
 
 
 #: parameter -> (field of Server, what the method must support, converter)
-PARAMETERS: dict[str, tuple[str, int, Any]] = {
+PARAMETERS: Parameters = {
     "weight=": ("weight", Flag.WEIGHT, weight),
     "max_conns=": ("max_conns", Flag.MAX_CONNS, number),
     "max_fails=": ("max_fails", Flag.MAX_FAILS, number),
@@ -159,23 +173,25 @@ PARAMETERS: dict[str, tuple[str, int, Any]] = {
 }
 
 
-def read_server(cf: Cf, upstream: Upstream) -> Server:
-    """A `server` directive; raises Invalid in nginx's words."""
+def read_server(cf: Cf, upstream: Upstream, *, port: int = 80, known: Parameters = PARAMETERS) -> Server:
+    """A `server` directive; raises Invalid in nginx's words. *port*: where it says none; 0: it must."""
     address, *words = cf.args
-    reader = Reader(upstream.flags)
+    reader = Reader(upstream.flags, known)
     for word in words:
         reader.read(word)
     values = reader.values
-    resolve = values.pop("resolve", False)
-    if values.get("service") and not resolve:
+    resolve, service = values.pop("resolve", False), values.get("service")
+    if service and not resolve:
         raise Invalid(f'service upstream "{address}" requires "resolve" parameter')
     try:
-        url = parse_url(address, 80, resolve=None if resolve else resolver_of(cf))
+        url = parse_url(address, port, resolve=None if resolve else resolver_of(cf))
     except BadAddress as bad:
         raise Invalid(f'{bad} in upstream "{address}"') from None
-    if values.get("service") and not url.no_port:
+    if not port and url.no_port and not service and not url.unix:
+        raise Invalid(f'no port in upstream "{address}"')
+    if service and not url.no_port:
         raise Invalid(f'service upstream "{address}" may not have port')
-    if values.get("service") and url.addresses:
+    if service and url.addresses:
         raise Invalid(f'service upstream "{address}" requires domain name')
     host = url.host if resolve and not url.addresses else ""
     return Server(address, url.addresses, url.port, host=host, **values)

@@ -14,7 +14,7 @@ from geng.core.zone import PAGE
 from geng.errors import Invalid, Refused
 from geng.hot.dates import cookie_time
 from geng.http.module import Module
-from geng.http.script import Value, compile_value
+from geng.http.script import Value, compile_value, variable_name
 from geng.modules.http.upstream import UpstreamServers
 from geng.upstream.sticky import Sessions, Stickiness
 from geng.upstream.upstream import Method
@@ -50,9 +50,7 @@ class UpstreamSticky(Conf, level=Level.SERVER):
             made.lookup.append(cf.scope.variables.ref(f"cookie_{words[0]}"))
         elif kind == "route":
             for word in words:
-                if word[:1] != "$":
-                    raise Invalid(f'invalid variable name "{word}"')
-                made.lookup.append(cf.scope.variables.ref(word[1:]))
+                made.lookup.append(cf.scope.variables.ref(variable_name(word)))
         elif kind == "learn":
             Learn(made).read(cf, words)
         else:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geng.conf.convert import bounded, bufs, enum, size
+from geng.conf.convert import bounded, bufs, size
 from geng.conf.directive import Conf, Level, directive, value
 from geng.conf.tables import HSL, HSLL
 from geng.http.encoding import takes
-from geng.http.module import Handler, Module, Phase, Variable
+from geng.http.module import Module, Variable
 from geng.http.types import HTML, mime_types
 from geng.modules.http.compressing import Deflate, compressing, flag_needing, ratio_of
-from geng.modules.http.gzip_static import ALWAYS, MODES, OFF, serving
+from geng.modules.http.gzip_static import precompressed
 
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
@@ -35,12 +35,6 @@ class ZstdConf(Conf, level=Level.LOCATION):
     postpone: int = value(0)
 
 
-class ZstdStaticConf(Conf, level=Level.LOCATION):
-    """Whether a location looks for files that are compressed already."""
-
-    enable: int = directive("zstd_static", HSL, enum(MODES), default=OFF)
-
-
 def link(loc: CoreLoc) -> Filter | None:
     conf = loc[ZstdConf]
     if not conf.enable:
@@ -57,11 +51,6 @@ def link(loc: CoreLoc) -> Filter | None:
     return compressing(conf, b"zstd", takes(b"zstd"), start, zstandard.COMPRESSOBJ_FLUSH_BLOCK)
 
 
-def link_static(loc: CoreLoc) -> Handler | None:
-    mode = loc[ZstdStaticConf].enable
-    return None if mode == OFF else serving(loc, mode == ALWAYS, b"zstd", b".zst", takes(b"zstd"))
-
-
 filter_module = Module(
     name="http_zstd_filter",
     confs=(ZstdConf,),
@@ -69,4 +58,4 @@ filter_module = Module(
     header_filter=link,
     below_postpone=True,
 )
-static_module = Module(name="http_zstd_static", confs=(ZstdStaticConf,), handlers={Phase.CONTENT: link_static})
+static_module = precompressed("zstd", b"zstd", b".zst", lambda loc: takes(b"zstd"))

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from geng.conf.directive import Conf, Level, command
 from geng.conf.tables import STREAM_SRV
-from geng.errors import Invalid
 from geng.http.module import CHANGEABLE, WEAK, Variable
-from geng.http.script import Value, compile_value
+from geng.http.script import Value, compile_value, variable_name
 from geng.stream.module import DECLINED, Handler, Module, Phase
 
 if TYPE_CHECKING:
@@ -27,10 +26,8 @@ class StreamSet(Conf, level=Level.SERVER):
     @command("set", STREAM_SRV)
     def set(self, cf: Cf) -> None:
         """`set $variable value`"""
-        name, text = cf.args
-        if name[:1] != "$":
-            raise Invalid(f'invalid variable name "{name}"')
-        name = name[1:].lower()
+        word, text = cf.args
+        name = variable_name(word)
         cf.scope.variables.add(Variable(name, _empty, CHANGEABLE | WEAK))
         cf.scope.variables.ref(name)
         self.sets.append((name, compile_value(cf, text)))
