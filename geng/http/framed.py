@@ -68,6 +68,15 @@ def options_for(srv: CoreSrv, major: int, several: bool) -> RequestOptions:
     )
 
 
+def take_over(hc: HttpConnection, above: HttpConnection, c: Any) -> None:
+    """What HTTP keeps with the connection that carries *c*, a stream, holds for it too: *hc* is the stream's."""
+    hc.default = hc.srv = above.default
+    hc.default_hot = hc.keepalive_hot = above.default_hot
+    hc.ssl, hc.proxy_protocol = above.ssl, above.proxy_protocol
+    c.data = hc
+    c.context = hc.log_context
+
+
 def give_up(kind: Kind, hc: HttpConnection, length: int, status: int) -> None:
     """The request is over before its head was known: log it with *status*; in the hub."""
     hc.broken = True

@@ -421,6 +421,18 @@ class ChunkedOutput(Output):
         return None
 
 
+class StreamOutput(Output):
+    """A body that leaves in frames of a stream (HTTP/2, HTTP/3): there is no socket to cork, and none to splice into."""
+
+    __slots__ = ()
+
+    def uncork(self) -> None:
+        self.r.pushing = False
+
+    def splice_target(self) -> Connection | None:
+        return None
+
+
 class HeadOnly(Output):
     """No body follows this head, whatever the handler writes."""
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.errors import ConnectionClosed
 from geng.hot.connection import NEVER, Bytes, Link
+from geng.net.carried import CarriedStream
 from geng.net.connection import ACTIVE, Connection
 from geng.quic import frames
 from geng.quic.buffers import Arrived, Outgoing
@@ -55,7 +56,7 @@ class Recv(IntEnum):
     RESET_READ = 5
 
 
-class QuicStream(Connection):
+class QuicStream(CarriedStream):
     """A stream; made by the connection only.
 
     id: the stream's number, whose bits say SERVER_INITIATED and UNIDIRECTIONAL; connection: the QuicConnection;
@@ -159,13 +160,9 @@ class QuicStream(Connection):
         """As a socket's: no wait where there is room."""
         return (self.room > 0 and not self.send_error) or Connection.wait_write(self, ms)
 
-    def expect_write(self, waiter: Any) -> None:
-        if self.send_error or self.closed:
-            raise ConnectionClosed(ECONNABORTED, "send()")
-        self._write_waiter = waiter
-
-    def forget_write(self) -> None:
-        self._write_waiter = None
+    @property
+    def unwritable(self) -> bool:
+        return self.send_error
 
     def _wake_writer(self) -> None:
         waiter = self._write_waiter
@@ -245,9 +242,6 @@ class QuicStream(Connection):
         self.send_final = self.sent
         self.flush()
 
-    def shutdown_write(self) -> None:
-        self.end()
-
     def flush(self) -> None:
         """Make a frame of what flow control lets out.   nginx: ngx_quic_stream_flush"""
         if self.send_state is not Send.SEND:
@@ -286,12 +280,6 @@ class QuicStream(Connection):
     @property
     def sock(self) -> Any:
         return self.connection.sock
-
-    def set_nodelay(self) -> None:
-        """A datagram's business."""
-
-    def set_cork(self, flag: bool) -> None:
-        """Frames are gathered by the connection."""
 
     # ---- breaking off
 

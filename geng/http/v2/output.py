@@ -11,13 +11,12 @@ from geng.errors import ConnectionClosed
 from geng.hot import hpack
 from geng.http.filters import DISCARD, ClientGone, FileSlice, Parts, Writer
 from geng.http.headblock import Coding, Lines, head_block, may_trail, settle
-from geng.http.output import Output, bind_framed
+from geng.http.output import Output, StreamOutput, bind_framed
 from geng.wire import http2 as wire
 
 if TYPE_CHECKING:
     from geng.http.request import Request
     from geng.http.v2.stream import Stream
-    from geng.net.connection import Connection
 
 NO_SIZE_BUT_ZERO = b"\x20"  # the dynamic table is given up: this side uses none
 
@@ -56,7 +55,7 @@ def output(r: Request) -> Writer:
     if last:
         stream.out_closed = True
         return DISCARD
-    return StreamOutput(r)
+    return DataOutput(r)
 
 
 def send_block(stream: Stream, block: bytes, last: bool) -> int:
@@ -68,8 +67,8 @@ def send_block(stream: Stream, block: bytes, last: bool) -> int:
     return len(frame)
 
 
-class StreamOutput(Output):
-    """The body of a stream's response. END_STREAM goes with the last byte where the length is known."""
+class DataOutput(StreamOutput):
+    """The body of a response in DATA frames. END_STREAM goes with the last byte where the length is known."""
 
     __slots__ = ()
 
@@ -125,12 +124,6 @@ class StreamOutput(Output):
             stream.sendfile(part.fd, part.offset, part.length, timeout)
         if before:
             stream.send(before, timeout)
-
-    def uncork(self) -> None:
-        self.r.pushing = False
-
-    def splice_target(self) -> Connection | None:
-        return None
 
     def gone(self, error: ConnectionClosed) -> None:
         stream: Stream = self.c  # type: ignore[assignment]

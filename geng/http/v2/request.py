@@ -20,12 +20,9 @@ def _open(stream: Stream) -> HttpConnection:
     """What HTTP keeps with a connection, for *stream*."""
     above = stream.session.hc
     hc = HttpConnection(stream, above.address)
-    hc.default, hc.default_hot, hc.srv, hc.ssl = above.default, above.default_hot, above.default, above.ssl
-    hc.proxy_protocol = above.proxy_protocol
+    framed.take_over(hc, above, stream)
     hc.request_start = msec()
     hc.action = "reading client request headers"
-    stream.data = hc
-    stream.context = hc.log_context
     stream.started = True
     return hc
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.connection import NEVER, Bytes, Link, Timer
-from geng.net.connection import Connection, expired
+from geng.net.carried import CarriedStream
+from geng.net.connection import expired
 from geng.wire.http2 import (
     DATA,
     END_STREAM,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from geng.http.v2.session import Session
 
 FILE_PIECE = 65536
-ECONNABORTED = 103
 
 
 class NoWatcher:
@@ -63,7 +63,7 @@ def late(stream: Stream) -> None:
     give_up(stream, 408)
 
 
-class Stream(Connection):
+class Stream(CarriedStream):
     """A stream that carries a request.
 
     send_window, recv_window: bytes of flow control left in each direction; in_closed, out_closed: END_STREAM has passed;
@@ -150,13 +150,9 @@ class Stream(Connection):
         self.ready = bool(self.body) or self.in_closed or self.gone
         return Link.wait_read(self, ms)
 
-    def expect_write(self, waiter: Any) -> None:
-        if self.gone or self.closed:
-            raise ConnectionClosed(ECONNABORTED, "send()")
-        self._write_waiter = waiter
-
-    def forget_write(self) -> None:
-        self._write_waiter = None
+    @property
+    def unwritable(self) -> bool:
+        return self.gone
 
     def peek_closed(self) -> bool:
         return self.gone
@@ -288,15 +284,6 @@ class Stream(Connection):
 
     def local_addr(self) -> Any:
         return self.session.c.local_addr()
-
-    def set_nodelay(self) -> None:
-        """The session's business."""
-
-    def set_cork(self, flag: bool) -> None:
-        """Frames are gathered by the session."""
-
-    def shutdown_write(self) -> None:
-        self.end()
 
     # ---- the end
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from geng.errors import ConnectionClosed
 from geng.http.filters import ClientGone, Parts, Writer
 from geng.http.headblock import Coding, Lines, head_block, may_trail, settle
-from geng.http.output import Output, bind_framed
+from geng.http.output import Output, StreamOutput, bind_framed
 from geng.http.v3.request import RequestStream
 from geng.wire import http3 as wire
 from geng.wire import qpack
 
 if TYPE_CHECKING:
     from geng.http.request import Request
-    from geng.net.connection import Connection
 
 QPACK = Coding(
     qpack.named,
@@ -58,10 +57,10 @@ def output(r: Request) -> Writer:
     head += wire.data_header(out.content_length)
     r.header_size += len(head)
     hc.session.count(out.content_length, out.content_length)
-    return StreamOutput(r, head)
+    return DataOutput(r, head)
 
 
-class StreamOutput(Output):
+class DataOutput(StreamOutput):
     """A body of known length: one DATA frame."""
 
     __slots__ = ()
@@ -76,12 +75,6 @@ class StreamOutput(Output):
         hc.answered = True
         self.c.shutdown_write()
 
-    def uncork(self) -> None:
-        self.r.pushing = False
-
-    def splice_target(self) -> Connection | None:
-        return None
-
     def gone(self, error: ConnectionClosed) -> None:
         """Where the client has reset the stream, or the connection is over, the log need not have it."""
         if not self.c.send_error:  # type: ignore[attr-defined]
@@ -91,7 +84,7 @@ class StreamOutput(Output):
         raise ClientGone from None
 
 
-class FramedOutput(StreamOutput):
+class FramedOutput(DataOutput):
     """A body of unknown length, or with trailers: DATA frames as it comes."""
 
     __slots__ = ()
@@ -115,10 +108,10 @@ class FramedOutput(StreamOutput):
             frame = wire.frame(wire.HEADERS, block)
             self.count(len(frame), len(block))
             self.held.append(frame)
-        StreamOutput.end(self)
+        DataOutput.end(self)
 
 
-class NoBody(StreamOutput):
+class NoBody(DataOutput):
     """No body follows this head, whatever the handler writes."""
 
     __slots__ = ()
@@ -128,7 +121,7 @@ class NoBody(StreamOutput):
 
     def end(self) -> None:
         if self.held:
-            StreamOutput.end(self)
+            DataOutput.end(self)
 
 
 def early_hints(r: Request, lines: Lines) -> None:
@@ -140,7 +133,7 @@ def early_hints(r: Request, lines: Lines) -> None:
     frame = wire.frame(wire.HEADERS, block)
     hc.session.count(len(frame), len(block))
     r.header_size += len(frame)
-    Output.end(StreamOutput(r, frame))
+    Output.end(DataOutput(r, frame))
 
 
 bind_framed(3000, output, early_hints)

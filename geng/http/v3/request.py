@@ -33,8 +33,7 @@ class RequestStream(HttpConnection):
     def __init__(self, session: Session, s: Any) -> None:
         above = session.hc
         HttpConnection.__init__(self, s, above.address)
-        self.default = self.srv = above.srv
-        self.default_hot = self.keepalive_hot = above.srv.default.hot
+        framed.take_over(self, above, s)
         self.ssl = session.c.ssl
         self.session = session
         self.frames = FrameReader()
@@ -42,8 +41,6 @@ class RequestStream(HttpConnection):
         self.head = HeadReader(self.frames, SectionReader(session.table, size, number * size))
         self.received = self.counted = 0
         self.refused = self.answered = self.begun = self.over = False
-        s.data = self
-        s.context = self.log_context
 
     def start(self) -> None:
         """nginx: ngx_http_v3_init_request_stream"""
@@ -223,12 +220,9 @@ class HqStream(HttpConnection):
     def __init__(self, session: Session, s: Any) -> None:
         above = session.hc
         HttpConnection.__init__(self, s, above.address)
-        self.default = self.srv = above.srv
-        self.default_hot = self.keepalive_hot = above.srv.default.hot
+        framed.take_over(self, above, s)
         self.ssl = session.c.ssl
         self.session = session
-        s.data = self
-        s.context = self.log_context
 
 
 def start_hq(session: Session, s: Any) -> None:

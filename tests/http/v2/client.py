@@ -6,12 +6,13 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from geng.hot.hpack import Decoder
 from geng.hot.hpack import field as encode
 from geng.wire import http2 as wire
+from tests.harness.answers import Answer
 
 PATIENCE = 30.0
 
@@ -27,29 +28,6 @@ class Frame:
     def number(self) -> int:
         """The last four bytes: a window, an error code."""
         return int.from_bytes(self.payload[-4:], "big")
-
-
-@dataclass
-class Answer:
-    """What a stream brought."""
-
-    heads: list[list[tuple[str, str]]] = field(default_factory=list)
-    body: bytes = b""
-    sizes: list[int] = field(default_factory=list)
-    ended: bool = False
-    reset: int | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return dict(self.heads[0])
-
-    @property
-    def status(self) -> int:
-        return int(self.headers[":status"])
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
 
 
 class Client:

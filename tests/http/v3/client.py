@@ -6,7 +6,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pylsqpack
 from aioquic.quic import events
@@ -14,33 +13,9 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
 from geng.wire import http3 as wire
+from tests.harness.answers import Answer, Lines
 
 PATIENCE = 30.0
-Lines = list[tuple[str, str]]
-
-
-@dataclass
-class Answer:
-    """What a stream brought."""
-
-    heads: list[Lines] = field(default_factory=list)
-    body: bytes = b""
-    sizes: list[int] = field(default_factory=list)  # of DATA frames
-    ended: bool = False
-    reset: int | None = None
-    rest: bytes = b""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return dict(self.heads[0])
-
-    @property
-    def status(self) -> int:
-        return int(self.headers[":status"])
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
 
 
 class Client:
