@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 STDIN, STDOUT, STDERR = 5, 6, 7
 
@@ -32,6 +33,8 @@ Handler = Callable[[Request], "bytes | None"]
 
 class App:
     """Conversation of one protocol: reads requests, sends what *handler* returns, closes at None or where one must."""
+
+    hello: bytes
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -82,7 +85,61 @@ def end(padding: int = 0) -> bytes:
     return record(STDOUT, b"") + record(3, bytes(8), padding)
 
 
+CONF = """
+events {}
+http {
+    %HTTP%
+    upstream u { server 127.0.0.1:%UP%; keepalive 8; }
+    server {
+        listen 127.0.0.1:%PORT%;
+        server_name localhost;
+        %BODY%
+    }
+}
+"""
+
+
+def conf(body: str, http: str = "") -> str:
+    """*body* in a server, *http* beside it; the application is `u`."""
+    return CONF.replace("%BODY%", body).replace("%HTTP%", http)
+
+
+class Pair:
+    """A server, and behind it an application of *kind*: `pair(body, answer)` starts both. up: the application's backend."""
+
+    up: Any
+
+    def __init__(self, kind: type[App], server: Any, backend: Any) -> None:
+        self.kind = kind
+        self.server = server
+        self.backend = backend
+
+    def __call__(self, body: str, answer: Any = None, http: str = "", **options: Any) -> Any:
+        """The server with *body* in its server block, and the application, which says hello, or *answer*."""
+        said = self.kind.hello if answer is None else answer
+        app = self.kind(said if callable(said) else lambda request: said)
+        return self.talking(app, body, http, **options), app
+
+    def talking(self, talk: Any, body: str, http: str = "", **options: Any) -> Any:
+        """The server, and behind it whatever talks."""
+        self.up = self.backend(talk=talk)
+        return self.server(conf(body, http), UP=self.up.port, **options)
+
+
+def ask_with_body(c: Any, body: bytes, chunked: bool) -> str:
+    """What *body* is answered with."""
+    if not chunked:
+        return c.ask("/", "POST", {"Content-Length": str(len(body))}, body).text
+    c.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for at in range(0, len(body), 100_000):
+        piece = body[at : at + 100_000]
+        c.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+    return c.send(b"0\r\n\r\n").response().text
+
+
 class FastcgiApp(App):
+    hello = stdout(b"Content-Type: text/plain\r\n\r\nhello") + end()
+
     def read(self, sock: socket.socket) -> Request | None:
         request = Request()
         content = {4: b"", STDIN: b""}
@@ -129,6 +186,8 @@ class FastcgiApp(App):
 
 
 class ScgiApp(App):
+    hello = b"Content-Type: text/plain\r\n\r\nhello"
+
     def read(self, sock: socket.socket) -> Request | None:
         digits = b""
         while (ch := sock.recv(1)) not in (b":", b""):
@@ -150,6 +209,8 @@ class ScgiApp(App):
 
 
 class UwsgiApp(App):
+    hello = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nhello"
+
     def read(self, sock: socket.socket) -> Request | None:
         head = sock.recv(4, socket.MSG_WAITALL)
         if not head:

@@ -8,36 +8,13 @@ from typing import Any
 import pytest
 
 from scripts.lib.servers import wait_until
-from tests.harness.applications import ScgiApp
+from tests.harness.applications import Pair, ScgiApp, ask_with_body
 
-CONF = """
-events {}
-http {
-    %HTTP%
-    upstream u { server 127.0.0.1:%UP%; keepalive 8; }
-    server {
-        listen 127.0.0.1:%PORT%;
-        server_name localhost;
-        %BODY%
-    }
-}
-"""
-
-HELLO = b"Content-Type: text/plain\r\n\r\nhello"
 PASS = "location / { scgi_pass u; %s }"
 
 
-def scgi(server: Any, backend: Any, body: str, answer: Any = HELLO, http: str = "", **options: Any) -> Any:
-    """A server with *body* in its server block, and its application, which answers with *answer*."""
-    app = ScgiApp(answer if callable(answer) else lambda request: answer)
-    up = backend(talk=app)
-    return server(CONF.replace("%BODY%", body).replace("%HTTP%", http), UP=up.port, **options), app
-
-
-def test_params(server: Any, backend: Any) -> None:
+def test_params(scgi: Pair) -> None:
     s, app = scgi(
-        server,
-        backend,
         PASS % "scgi_param SCGI 1; scgi_param URI $request_uri; scgi_param NO $arg_no if_not_empty; scgi_param E '';",
     )
     assert s.get("/a?b", headers={"X-A": "c"}).text == "hello"
@@ -50,15 +27,11 @@ def test_params(server: Any, backend: Any) -> None:
 @pytest.mark.parametrize("buffering", ["on", "off"])
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("size", [1, 40_000, 2_000_000])
-def test_request_bodies(server: Any, backend: Any, buffering: str, size: int, chunked: bool) -> None:
+def test_request_bodies(scgi: Pair, buffering: str, size: int, chunked: bool) -> None:
     body = (bytes(range(251)) * (size // 251 + 1))[:size]
-    s, app = scgi(server, backend, PASS % f"client_max_body_size 10m; scgi_request_buffering {buffering};")
+    s, app = scgi(PASS % f"client_max_body_size 10m; scgi_request_buffering {buffering};")
     with s.connect() as c:
-        if chunked:
-            c.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % size)
-            assert c.send(body + b"\r\n0\r\n\r\n").response().text == "hello"
-        else:
-            assert c.ask("/", "POST", {"Content-Length": str(size)}, body).text == "hello"
+        assert ask_with_body(c, body, chunked) == "hello"
     assert app.requests[0].body == body
     assert app.requests[0].params["CONTENT_LENGTH"] == str(size)
 
@@ -75,8 +48,8 @@ def test_request_bodies(server: Any, backend: Any, buffering: str, size: int, ch
         (b"Status: 204\r\n\r\n", 204, "No Content", ""),
     ],
 )
-def test_responses(server: Any, backend: Any, answer: bytes, status: int, reason: str, body: str, buffering: str) -> None:
-    s, _ = scgi(server, backend, PASS % f"scgi_buffering {buffering};", answer)
+def test_responses(scgi: Pair, answer: bytes, status: int, reason: str, body: str, buffering: str) -> None:
+    s, _ = scgi(PASS % f"scgi_buffering {buffering};", answer)
     for _ in range(2):
         got = s.get("/")
         assert (got.status, got.text) == (status, body)
@@ -88,8 +61,8 @@ def test_responses(server: Any, backend: Any, answer: bytes, status: int, reason
         assert s.log().lacks("sent more data than specified")
 
 
-def test_connections_are_not_kept(server: Any, backend: Any) -> None:
-    s, app = scgi(server, backend, PASS % "", b"Content-Length: 5\r\n\r\nhello")
+def test_connections_are_not_kept(scgi: Pair) -> None:
+    s, app = scgi(PASS % "", b"Content-Length: 5\r\n\r\nhello")
     for _ in range(3):
         assert s.get("/").text == "hello"
     assert len(app.requests) == 3
@@ -105,15 +78,15 @@ def test_connections_are_not_kept(server: Any, backend: Any) -> None:
         (b"A: " + b"b" * 5000, "upstream sent too big header"),
     ],
 )
-def test_no_response(server: Any, backend: Any, answer: bytes, message: str) -> None:
-    s, _ = scgi(server, backend, PASS % "", lambda request: answer or None)
+def test_no_response(scgi: Pair, answer: bytes, message: str) -> None:
+    s, _ = scgi(PASS % "", lambda request: answer or None)
     assert s.get("/").status == 502
     log = s.log()
     assert f"{message} while reading response header from upstream" in log and 'upstream: "scgi://127.0.0.1:' in log
 
 
-def test_dies_in_the_middle(server: Any, backend: Any) -> None:
-    s, _ = scgi(server, backend, PASS % "", b"Content-Length: 10\r\n\r\nhalf")
+def test_dies_in_the_middle(scgi: Pair) -> None:
+    s, _ = scgi(PASS % "", b"Content-Length: 10\r\n\r\nhalf")
     with s.connect() as c:
         c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         data = b""
@@ -123,10 +96,8 @@ def test_dies_in_the_middle(server: Any, backend: Any) -> None:
     assert "upstream prematurely closed connection while reading upstream" in s.log()
 
 
-def test_cache_and_store(server: Any, backend: Any) -> None:
+def test_cache_and_store(scgi: Pair) -> None:
     s, app = scgi(
-        server,
-        backend,
         """
         add_header X $upstream_cache_status;
         location / { scgi_pass u; scgi_cache one; scgi_cache_key $uri; scgi_cache_valid 1h; }
@@ -141,15 +112,14 @@ def test_cache_and_store(server: Any, backend: Any) -> None:
     assert len(app.requests) == 2
 
 
-def test_upgrade(server: Any, backend: Any) -> None:
+def test_upgrade(scgi: Pair) -> None:
     def talk(sock: socket.socket) -> None:
         assert ScgiApp(lambda request: None).read(sock) is not None
         sock.sendall(b"Status: 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
         while data := sock.recv(100):
             sock.sendall(data.upper())
 
-    up = backend(talk=talk)
-    s = server(CONF.replace("%BODY%", PASS % "").replace("%HTTP%", ""), UP=up.port)
+    s = scgi.talking(talk, PASS % "")
     with s.connect() as c:
         c.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
         head = b""

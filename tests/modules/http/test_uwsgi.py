@@ -6,34 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.harness.applications import UwsgiApp
+from tests.harness.applications import Pair, ask_with_body
 
-CONF = """
-events {}
-http {
-    %HTTP%
-    upstream u { server 127.0.0.1:%UP%; }
-    server {
-        listen 127.0.0.1:%PORT%;
-        server_name localhost;
-        %BODY%
-    }
-}
-"""
-
-HELLO = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nhello"
 PASS = "location / { uwsgi_pass u; uwsgi_param CONTENT_LENGTH $content_length if_not_empty; %s }"
 
 
-def uwsgi(server: Any, backend: Any, body: str, answer: Any = HELLO, http: str = "", **options: Any) -> Any:
-    """A server with *body* in its server block, and its application, which answers with *answer*."""
-    app = UwsgiApp(answer if callable(answer) else lambda request: answer)
-    up = backend(talk=app)
-    return server(CONF.replace("%BODY%", body).replace("%HTTP%", http), UP=up.port, **options), app
-
-
-def test_params(server: Any, backend: Any) -> None:
-    s, app = uwsgi(server, backend, PASS % f"uwsgi_param URI $request_uri; uwsgi_param LONG {'v' * 300}; uwsgi_modifier2 7;")
+def test_params(uwsgi: Pair) -> None:
+    s, app = uwsgi(PASS % f"uwsgi_param URI $request_uri; uwsgi_param LONG {'v' * 300}; uwsgi_modifier2 7;")
     assert s.get("/a?b", headers={"X-A": "c"}).text == "hello"
     assert app.requests[0].modifiers == (0, 7)
     assert app.requests[0].params == {
@@ -45,10 +24,8 @@ def test_params(server: Any, backend: Any) -> None:
     }
 
 
-def test_modifiers_and_string(server: Any, backend: Any) -> None:
+def test_modifiers_and_string(uwsgi: Pair) -> None:
     s, app = uwsgi(
-        server,
-        backend,
         "location / { uwsgi_pass u; uwsgi_modifier1 22; uwsgi_string eval; uwsgi_pass_request_headers off;"
         ' uwsgi_param HTTP_HOST ""; }',
     )
@@ -59,35 +36,29 @@ def test_modifiers_and_string(server: Any, backend: Any) -> None:
 @pytest.mark.parametrize("buffering", ["on", "off"])
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("size", [1, 40_000, 2_000_000])
-def test_request_bodies(server: Any, backend: Any, buffering: str, size: int, chunked: bool) -> None:
+def test_request_bodies(uwsgi: Pair, buffering: str, size: int, chunked: bool) -> None:
     body = (bytes(range(251)) * (size // 251 + 1))[:size]
-    s, app = uwsgi(server, backend, PASS % f"client_max_body_size 10m; uwsgi_request_buffering {buffering};")
+    s, app = uwsgi(PASS % f"client_max_body_size 10m; uwsgi_request_buffering {buffering};")
     with s.connect() as c:
-        if chunked:
-            c.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % size)
-            assert c.send(body + b"\r\n0\r\n\r\n").response().text == "hello"
-        else:
-            assert c.ask("/", "POST", {"Content-Length": str(size)}, body).text == "hello"
+        assert ask_with_body(c, body, chunked) == "hello"
     assert app.requests[0].body == body
 
 
-def test_too_big(server: Any, backend: Any) -> None:
-    s, app = uwsgi(server, backend, PASS % "".join(f"uwsgi_param P{i} {'v' * 4000};" for i in range(17)), alerts=True)
+def test_too_big(uwsgi: Pair) -> None:
+    s, app = uwsgi(PASS % "".join(f"uwsgi_param P{i} {'v' * 4000};" for i in range(17)), alerts=True)
     assert s.get("/").status == 500
     assert "[alert]" in s.log() and "uwsgi request is too big: 68" in s.log()
 
 
-def test_status_header_passes(server: Any, backend: Any) -> None:
+def test_status_header_passes(uwsgi: Pair) -> None:
     """Of the three protocols only this one does not hide it."""
-    s, _ = uwsgi(server, backend, PASS % "", b"Status: 404 No\r\n\r\nbody")
+    s, _ = uwsgi(PASS % "", b"Status: 404 No\r\n\r\nbody")
     assert (s.get("/").status, s.get("/")["Status"]) == (404, "404 No")
 
 
 @pytest.mark.parametrize("schema", ["", "uwsgi://", "UWSGI://"])
-def test_addresses(server: Any, backend: Any, schema: str) -> None:
-    s, _ = uwsgi(
-        server, backend, f"location / {{ uwsgi_pass {schema}u; }} location /var {{ uwsgi_pass {schema}127.0.0.1:$arg_p; }}"
-    )
+def test_addresses(uwsgi: Pair, schema: str) -> None:
+    s, _ = uwsgi(f"location / {{ uwsgi_pass {schema}u; }} location /var {{ uwsgi_pass {schema}127.0.0.1:$arg_p; }}")
     assert s.get("/").text == "hello"
     assert s.get(f"/var?p={s.places['UP']}").text == "hello"
     assert s.get("/var?p=x").status == 500
@@ -104,18 +75,16 @@ def test_addresses(server: Any, backend: Any, schema: str) -> None:
         (b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 'upstream sent duplicate header line: "Content-Length: 2"'),
     ],
 )
-def test_no_response(server: Any, backend: Any, answer: bytes, message: str) -> None:
-    s, _ = uwsgi(server, backend, PASS % "", lambda request: answer or None)
+def test_no_response(uwsgi: Pair, answer: bytes, message: str) -> None:
+    s, _ = uwsgi(PASS % "", lambda request: answer or None)
     assert s.get("/").status == 502
     log = s.log()
     assert message in log and "while reading response header from upstream" in log
     assert 'upstream: "uwsgi://127.0.0.1:' in log
 
 
-def test_cache(server: Any, backend: Any) -> None:
+def test_cache(uwsgi: Pair) -> None:
     s, app = uwsgi(
-        server,
-        backend,
         PASS % "uwsgi_cache one; uwsgi_cache_key $uri; uwsgi_cache_valid 1h; add_header X $upstream_cache_status;",
         http="uwsgi_cache_path %DIR%/cache keys_zone=one:1m;",
     )
