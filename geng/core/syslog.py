@@ -26,7 +26,7 @@ LOCAL7, INFO = 23, 6
 
 
 class Located(Protocol):
-    """An address and its text, as geng.upstream.address.Address."""
+    """An address and its text, as geng.net.address.Address."""
 
     sockaddr: Any
     name: bytes

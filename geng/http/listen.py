@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.core.values import BadValue, atoi, parse_sec, parse_size
 from geng.errors import Invalid, Refused
-from geng.http.addresses import parse_address
+from geng.net.address import BadAddress, parse_listen
 from geng.net.listen import ListenOptions
 
 if TYPE_CHECKING:
@@ -162,9 +162,9 @@ def read(cf: Cf, known: Parameters) -> Listen:
     """A `listen` directive; raises Invalid, Refused."""
     text, *words = cf.args
     try:
-        found = Listen(list(dict.fromkeys(parse_address(text, known.port))))
-    except Invalid as invalid:
-        raise Invalid(f'{invalid} in "{text}" of the "listen" directive') from None
+        found = Listen(list(dict.fromkeys(parse_listen(text, known.port))))
+    except BadAddress as bad:
+        raise Invalid(f'{bad} in "{text}" of the "listen" directive') from None
     for word in words:
         _parameter(cf, known, found, word)
     for kind in ("udp", "quic"):

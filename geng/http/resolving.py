@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import with_cf
 from geng.core.values import BadValue, parse_sec
 from geng.errors import Invalid
-from geng.http.addresses import parse_address
+from geng.net.address import BadAddress, parse_url, resolve_host
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -65,9 +65,10 @@ def resolver(cf: Cf, *words: str) -> ResolverSettings:
             made.parameter(word, name, text)
             continue
         try:
-            made.servers.extend(parse_address(word, 53, listen=False))
-        except Invalid as invalid:
-            raise Invalid(f'{invalid} in resolver "{word}"') from None
+            url = parse_url(word, 53, resolve=resolve_host)
+        except BadAddress as bad:
+            raise Invalid(f'{bad} in resolver "{word}"') from None
+        made.servers.extend(address.sockaddr for address in url.addresses)
     if not made.servers:
         raise Invalid("no name servers defined")
     if not (made.ipv4 or made.ipv6):

@@ -409,7 +409,7 @@ def _read(name: str) -> bytes:
 
 
 def lookup(text: str, port: int) -> Any:
-    from geng.upstream.address import parse_url, resolve_host
+    from geng.net.address import parse_url, resolve_host
 
     return parse_url(text, port, resolve=resolve_host).addresses[0]
 

@@ -49,7 +49,7 @@ class Responder:
 
 
 def responder_at(url: Any) -> Responder:
-    """What to ask at a geng.upstream.address.Url."""
+    """What to ask at a geng.net.address.Url."""
     return Responder(url.host, url.port, url.uri or "/", [found.sockaddr for found in url.addresses])
 
 

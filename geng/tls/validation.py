@@ -8,10 +8,10 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from geng.net.address import BadAddress, parse_url
 from geng.tls import ocsp
 from geng.tls.asking import Question
 from geng.tls.ocsp import Chain, ClientStatus, OcspFailed, Responder, chain_of
-from geng.upstream.address import BadAddress, parse_url
 
 if TYPE_CHECKING:
     from geng.core.log import Log

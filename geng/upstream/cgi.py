@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import to_text
 from geng.hot.http1 import EITHER, HEAD, ResponseHead, parse_response
-from geng.upstream.address import BadAddress, parse_url
+from geng.net.address import BadAddress, parse_url
 from geng.upstream.engine import Adapter, Exchange
 from geng.upstream.framing import Framing, Sized
 from geng.upstream.headers import HeaderRules

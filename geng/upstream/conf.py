@@ -35,8 +35,8 @@ from geng.conf.directive import Conf, Level, directive
 from geng.conf.tables import HTTP, LOC, SRV
 from geng.core.cidr import ipv4
 from geng.errors import Invalid
+from geng.net.address import BadAddress
 from geng.upstream import cache_conf, tls_conf
-from geng.upstream.address import BadAddress
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf

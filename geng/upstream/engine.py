@@ -34,11 +34,11 @@ from geng.http.body import BodyFailed, BodyStream
 from geng.http.filters import DISCARD, ClientGone, FileSlice, Writer, send_head
 from geng.http.module import DONE as ANSWERED
 from geng.http.module import ERROR as FAILURE
+from geng.net.address import address_of
 from geng.net.answers import ResolveFailed
 from geng.net.connect import NoConnections, connect
 from geng.upstream import caching, peers
 from geng.upstream import conf as ft
-from geng.upstream.address import address_of
 from geng.upstream.cache_rules import judge
 from geng.upstream.headers import HeaderRules
 from geng.upstream.peers import NoLivePeers, Picker
@@ -52,8 +52,8 @@ from geng.upstream.tunnel import tunnel
 if TYPE_CHECKING:
     from geng.http.conf import CoreLoc
     from geng.http.request import Request
+    from geng.net.address import Url
     from geng.net.connection import Connection
-    from geng.upstream.address import Url
     from geng.upstream.cache_access import CacheAccess
     from geng.upstream.cache_zone import CacheZone
     from geng.upstream.conf import UpstreamConf

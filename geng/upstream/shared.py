@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.core.zone import WORD, Zone, ZoneFull
 from geng.errors import ConfigError
-from geng.upstream.address import Address, address_of
+from geng.net.address import Address, address_of
 from geng.upstream.peers import Peer, Peers
 from geng.upstream.rotation import Rotation, prepared
 

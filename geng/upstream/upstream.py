@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from geng.conf.convert import to_bytes
 from geng.errors import ConfigError, Invalid
-from geng.upstream.address import Address, BadAddress, Resolve, Url, lookup, parse_url, resolve_host
+from geng.net.address import Address, BadAddress, Resolve, Url, lookup, parse_url, resolve_host
 from geng.upstream.keepalive import KeepaliveCache
 from geng.upstream.peers import Peer, Peers, Picker
 from geng.upstream.round_robin import RoundRobin

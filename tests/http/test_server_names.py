@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from geng.errors import ConfigError, Invalid
-from geng.http.addresses import parse_address
+from geng.errors import ConfigError
 from geng.http.listen import Listen
 from geng.http.ports import Address
 
@@ -59,37 +58,3 @@ def test_a_name_given_twice_is_told() -> None:
 def test_bad_wildcards(name: str) -> None:
     with pytest.raises(ConfigError, match="invalid server name or wildcard"):
         address({name: "bad"})
-
-
-@pytest.mark.parametrize(
-    ("text", "sockaddr"),
-    [
-        ("80", ("0.0.0.0", 80)),
-        ("*:81", ("0.0.0.0", 81)),
-        ("127.0.0.1", ("127.0.0.1", 80)),
-        ("127.0.0.1:82", ("127.0.0.1", 82)),
-        ("[::1]:83", ("::1", 83, 0, 0)),
-        ("[::]", ("::", 80, 0, 0)),
-        ("unix:/run/a", "/run/a"),
-    ],
-)
-def test_addresses(text: str, sockaddr: Any) -> None:
-    assert parse_address(text) == [sockaddr]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("unix:", "no path in the unix domain socket"),
-        ("127.0.0.1:0", "invalid port"),
-        ("127.0.0.1:x", "invalid port"),
-        ("65536", "invalid port"),
-        (":80", "no host"),
-        ("a/b", "invalid host"),
-        ("[::1", "invalid host"),
-        ("[x]:1", "invalid IPv6 address"),
-    ],
-)
-def test_bad_addresses(text: str, words: str) -> None:
-    with pytest.raises(Invalid, match=words):
-        parse_address(text)

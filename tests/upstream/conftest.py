@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from geng.upstream.address import Address
+from geng.net.address import Address
 from geng.upstream.peers import OK, Picker
 from geng.upstream.upstream import ALL, Method, Server, Upstream
 

@@ -17,8 +17,8 @@ from geng.modules.http.cgi import take_over
 from geng.modules.http.proxy import compiled
 from geng.modules.http.proxy_request import Assembler, Default, ProxyVars, assembler
 from geng.modules.http.upstream import upstreams
+from geng.net.address import BadAddress, Url, parse_url
 from geng.upstream import tls_conf
-from geng.upstream.address import BadAddress, Url, parse_url
 from geng.upstream.conf import HSL, NEXT_UPSTREAM, UpstreamConf
 from geng.upstream.engine import Adapter, Exchange, handler
 from geng.upstream.http2 import ALPN, Http2, Http2Rules

@@ -27,8 +27,8 @@ from geng.modules.http.proxy_rewrite import (
     regex_rule,
 )
 from geng.modules.http.upstream import upstreams
+from geng.net.address import BadAddress, Url, parse_url
 from geng.upstream import tls_conf
-from geng.upstream.address import BadAddress, Url, parse_url
 from geng.upstream.cache_conf import CachePaths
 from geng.upstream.conf import HSL, UpstreamConf
 from geng.upstream.engine import Exchange, handler

@@ -20,6 +20,7 @@ from geng.http.servertls import ServerTls
 from geng.modules.http.ssl_variables import VARIABLES
 from geng.modules.http.upstream import resolver_of
 from geng.net import tls as net
+from geng.net.address import BadAddress, parse_url
 from geng.tls import ocsp, sessions
 from geng.tls.certificates import ask_for_certificate
 from geng.tls.conf import (
@@ -49,7 +50,6 @@ from geng.tls.loading import Objects, RuntimeCache
 from geng.tls.servername import listen_to_clients
 from geng.tls.stapling import Staple, staple
 from geng.tls.verification import VERIFY_ON, VERIFY_OPTIONAL, VERIFY_OPTIONAL_NO_CA
-from geng.upstream.address import BadAddress, parse_url
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf

@@ -14,8 +14,8 @@ from geng.http.conf import CoreLoc, CoreSrv
 from geng.http.module import Module
 from geng.http.script import Value, compile_value, count_variables
 from geng.modules.http.upstream import upstreams
+from geng.net.address import BadAddress, parse_url
 from geng.upstream import conf as ft
-from geng.upstream.address import BadAddress, parse_url
 from geng.upstream.conf import UpstreamConf
 from geng.upstream.engine import Adapter, Exchange, exchange
 from geng.upstream.framing import Framing

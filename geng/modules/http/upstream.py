@@ -17,7 +17,7 @@ from geng.errors import Invalid, Refused
 from geng.http.conf import CoreLoc
 from geng.http.module import Module
 from geng.http.resolving import ResolverSettings, resolver
-from geng.upstream.address import BadAddress, Resolve, parse_url, resolve_host
+from geng.net.address import BadAddress, Resolve, parse_url, resolve_host
 from geng.upstream.peers import DOWN, DRAINING
 from geng.upstream.upstream import Flag, Server, Upstream, Upstreams
 

@@ -19,9 +19,9 @@ from geng.mail.session import Session, shown
 from geng.modules.http.ssl_variables import client_verify
 from geng.modules.http.upstream import resolver_of
 from geng.net import sockaddr as sa
+from geng.net.address import Address, BadAddress, Url, parse_url
 from geng.net.connect import NoConnections, connect
 from geng.tls import certificate as of
-from geng.upstream.address import Address, BadAddress, Url, parse_url
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf

@@ -19,8 +19,8 @@ from geng.wire import proxy_protocol
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
+    from geng.net.address import Address
     from geng.net.connection import Connection
-    from geng.upstream.address import Address
 
 PAGE = 4096
 DAY = 24 * 60 * 60 * 1000

@@ -9,9 +9,9 @@ from geng.conf.tables import STREAM_SRV
 from geng.errors import Invalid, Refused
 from geng.http.script import compile_value
 from geng.net import sockaddr as sa
+from geng.net.address import Address, BadAddress, parse_url
 from geng.stream.conf import StreamServer
 from geng.stream.module import ENDED, INTERNAL_SERVER_ERROR, Handler, Module
-from geng.upstream.address import Address, BadAddress, parse_url
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf

@@ -15,13 +15,13 @@ from geng.http.script import compile_value
 from geng.modules.stream.proxy_ssl import ProxySsl
 from geng.modules.stream.upstream import StreamUpstreams, upstreams
 from geng.net import sockaddr as sa
+from geng.net.address import Address, BadAddress, Url, address_of, parse_url
 from geng.net.answers import ResolveFailed
 from geng.net.connect import NoConnections, connect
 from geng.net.connection import Connection
 from geng.net.datagram import DatagramPeer
 from geng.stream.module import BAD_GATEWAY, ENDED, INTERNAL_SERVER_ERROR, Handler, Module
 from geng.stream.relay import Relay
-from geng.upstream.address import Address, BadAddress, Url, address_of, parse_url
 from geng.upstream.conf import local
 from geng.upstream.engine import ASYNCHRONOUS, AT_ONCE
 from geng.upstream.peers import FAILED, NoLivePeers

@@ -1,4 +1,4 @@
-"""What follows `proxy_pass http://` and `server`: host, port, path, and the addresses of it.
+"""Addresses as the configuration writes them: what follows `proxy_pass http://` and `server`, and what `listen` says.
 
 nginx: ngx_inet.c (ngx_parse_url, ngx_inet_resolve_host)
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from geng.conf.convert import to_bytes
 from geng.core.cidr import ipv4
+from geng.core.values import BadValue, atoi
 from geng.errors import Invalid
 
 #: host -> sockaddrs, all addresses of it in the order to use them; raises OSError.
@@ -61,6 +62,29 @@ def parse_url(text: str, default_port: int = 0, *, uri_part: bool = False, resol
     else:
         _parse_inet(url, default_port, uri_part, resolve)
     return url
+
+
+def parse_listen(text: str, default_port: int) -> list[Any]:
+    """The sockaddrs that `listen TEXT` means: ports alone, `*` and ranges of ports are good there. Raises BadAddress."""
+    ports: Sequence[int] = [default_port]
+    if text[:5].lower() == "unix:":
+        return [address.sockaddr for address in parse_url(text).addresses]
+    if text[:1] == "[":
+        host, closing, rest = text.partition("]")
+        if closing and rest[:1] == ":":
+            text, ports = host + closing, _ports(rest[1:])
+    elif "/" in text or "?" in text:
+        raise BadAddress("invalid host")
+    else:
+        host, colon, port = text.partition(":")
+        if colon:
+            text, ports = host, _ports(port)
+        elif _are_ports(text):
+            text, ports = "*", _ports(text)
+        if text == "*":
+            return [("0.0.0.0", number) for number in ports]
+    found = parse_url(text, default_port, resolve=resolve_host).addresses
+    return [(address.sockaddr[0], number, *address.sockaddr[2:]) for address in found for number in ports]
 
 
 def resolve_host(host: str, port: int) -> list[Any]:
@@ -161,3 +185,21 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise BadAddress("invalid port")
     return port
+
+
+def _are_ports(text: str) -> bool:
+    """Whether nginx takes *text* for ports, which may be wrong, and not for a host."""
+    try:
+        return all(atoi(part) >= 0 for part in text.split("-", 1))
+    except BadValue:
+        return False
+
+
+def _ports(text: str) -> range:
+    """The ports of `80` or `8080-8090`."""
+    first, dash, last = text.partition("-")
+    end = _port(last) if dash else 0
+    start = _port(first)
+    if dash and start > end:
+        raise BadAddress("invalid port range")
+    return range(start, (end or start) + 1)

@@ -1,4 +1,4 @@
-"""Addresses as they are written in `server` and `proxy_pass`: geng/upstream/address.py. Messages are nginx's."""
+"""Addresses as they are written in `listen`, `server` and `proxy_pass`: geng/net/address.py. Messages are nginx's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from geng.upstream.address import BadAddress, parse_url
+from geng.net.address import BadAddress, parse_listen, parse_url
 
 
 def names(host: str, port: int) -> list[Any]:
@@ -90,3 +90,39 @@ def test_with_a_path(text: str, host: str, uri: str) -> None:
 def test_names_may_wait() -> None:
     url = parse_url("name:81")
     assert (url.host, url.port, url.addresses) == ("name", 81, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "sockaddr"),
+    [
+        ("80", ("0.0.0.0", 80)),
+        ("*:81", ("0.0.0.0", 81)),
+        ("127.0.0.1", ("127.0.0.1", 80)),
+        ("127.0.0.1:82", ("127.0.0.1", 82)),
+        ("[::1]:83", ("::1", 83, 0, 0)),
+        ("[::]", ("::", 80, 0, 0)),
+        ("unix:/run/a", "/run/a"),
+    ],
+)
+def test_listen(text: str, sockaddr: Any) -> None:
+    assert parse_listen(text, 80) == [sockaddr]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("unix:", "no path in the unix domain socket"),
+        ("127.0.0.1:0", "invalid port"),
+        ("127.0.0.1:x", "invalid port"),
+        ("65536", "invalid port"),
+        ("90-80", "invalid port range"),
+        ("[::1]:90-80", "invalid port range"),
+        (":80", "no host"),
+        ("a/b", "invalid host"),
+        ("[::1", "invalid host"),
+        ("[x]:1", "invalid IPv6 address"),
+    ],
+)
+def test_bad_listen(text: str, words: str) -> None:
+    with pytest.raises(BadAddress, match=words):
+        parse_listen(text, 80)
