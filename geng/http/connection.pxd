@@ -38,8 +38,13 @@ cdef bint _serve_one(HttpConnection hc) except -1
 @cython.locals(hc=HttpConnection)
 cpdef choose_server(CRequest r, CRequestHead head)
 
-@cython.locals(hc=HttpConnection, hot=CLinked, connection=long)
+@cython.locals(connection=long)
 cdef _process(CRequest r, CRequestHead head)
+
+@cython.locals(hot=CLinked)
+cpdef process_request(CRequest r)
+
+cpdef free_request(HttpConnection hc, CRequest r)
 
 @cython.locals(c=CLink, hot=CLinked)
 cdef bint _finish(HttpConnection hc, CRequest r) except -1

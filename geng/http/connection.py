@@ -462,26 +462,30 @@ def _receive(hc: HttpConnection, head: RequestHead, deadline: int) -> bytes | No
 
 
 def _process(r: Request, head: RequestHead) -> None:
-    """From the head to the end of the answer (ngx_http_process_request)."""
-    hc = r.hc
+    """What the head says of body and connection; then the request."""
+    for note in head.notes or ():
+        r.log.info(note, ctx=r.hc.doing("reading client request headers"))
+    if head.rc != _DONE:
+        refuse(r, head)
+        return
+    r.request_length = head.size
+    r.content_length_n = head.content_length_n
+    r.chunked_body = head.chunked
+    connection = head.connection_type
+    if connection == 0:
+        r.keepalive = head.http_version > 1000
+    else:
+        r.keepalive = connection != _CLOSE
+    if r.method_id == _CONNECT:
+        r.keepalive = False
+    r.lingering = r.content_length_n > 0 or r.chunked_body
+    process_request(r)
+
+
+def process_request(r: Request) -> None:
+    """From the head to the end of the answer; for HTTP/2 and HTTP/3 too.   nginx: ngx_http_process_request"""
     hot = r.hot
     try:
-        for note in head.notes or ():
-            r.log.info(note, ctx=hc.doing("reading client request headers"))
-        if head.rc != _DONE:
-            refuse(r, head)
-            return
-        r.request_length = head.size
-        r.content_length_n = head.content_length_n
-        r.chunked_body = head.chunked
-        connection = head.connection_type
-        if connection == 0:
-            r.keepalive = head.http_version > 1000
-        else:
-            r.keepalive = connection != _CLOSE
-        if r.method_id == _CONNECT:
-            r.keepalive = False
-        r.lingering = r.content_length_n > 0 or r.chunked_body
         if hot.early_read is not None and holds(hot.early_read, r):
             rc = read_early(r)
             if rc != OK:
@@ -494,9 +498,9 @@ def _process(r: Request, head: RequestHead) -> None:
                 return
         run(r)
     except ClientGone:
-        hc.broken = True
+        r.hc.broken = True
     except Abandoned:
-        r.log.info("client prematurely closed connection", ctx=hc.c)
+        r.log.info("client prematurely closed connection", ctx=r.c)
         phases.terminate(r, 499)
     except Exception as error:
         failed(r, error)
@@ -512,14 +516,23 @@ def read_early(r: Request) -> int:
 def refuse(r: Request, head: RequestHead) -> None:
     """A head that cannot be served (ngx_http_process_request_line and …_headers)."""
     status = head.rc
-    if head.message:
-        level = "error" if status == 500 else "info"
-        r.log.log(level, head.message, ctx=r.hc.doing(_phase_of(r.hc, head)))
     r.request_length = head.size
     r.lingering = status == 494 or status == 414 or status == 413
-    phases.use_location(r, r.srv.default)
     r.keepalive = False
-    phases.finalize(r, status)
+    answer_refused(r, status, head.message, r.hc.doing(_phase_of(r.hc, head)))
+
+
+def answer_refused(r: Request, status: int, message: str, ctx: Any) -> None:
+    """Answer a head that cannot be served, and log why."""
+    try:
+        if message:
+            r.log.log("error" if status == 500 else "info", message, ctx=ctx)
+        phases.use_location(r, r.srv.default)
+        phases.finalize(r, status)
+    except ClientGone:
+        r.hc.broken = True
+    except Exception as error:
+        failed(r, error)
 
 
 def _phase_of(hc: HttpConnection, head: RequestHead) -> str:
@@ -546,19 +559,9 @@ def failed(r: Request, error: Exception) -> None:
 def _finish(hc: HttpConnection, r: Request) -> bool:
     """The request is over: log it, free it, and decide what becomes of the connection."""
     c = hc.c
+    free_request(hc, r)
     hot = r.hot
     loc = hot.loc
-    if hot.post_action:
-        post_action(r, loc)
-        hot, loc = r.hot, r.loc
-    if r.backgrounds:
-        wait_for_backgrounds(r)
-    r.logged = True
-    hc.action = "logging request"
-    for log in hot.log_handlers:
-        log(r)
-    if r.cleanups is not None:
-        clean_up(r)
     if hc.broken:
         return _close(hc, loc)
     if hc.reading_body:
@@ -580,6 +583,20 @@ def _finish(hc: HttpConnection, r: Request) -> bool:
         return False
     c.close()
     return False
+
+
+def free_request(hc: HttpConnection, r: Request) -> None:
+    """Log it and let its modules go; for HTTP/2 and HTTP/3 too.   nginx: ngx_http_free_request"""
+    if r.hot.post_action:
+        post_action(r, r.hot.loc)
+    if r.backgrounds:
+        wait_for_backgrounds(r)
+    r.logged = True
+    hc.action = "logging request"
+    for log in r.hot.log_handlers:
+        log(r)
+    if r.cleanups is not None:
+        clean_up(r)
 
 
 def clean_up(r: Request) -> None:

@@ -11,15 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit
 
-from geng.conf.convert import holds
-from geng.errors import Abandoned
-from geng.http import phases
-from geng.http.connection import choose_server, clean_up, failed, post_action, read_early
+from geng.http.connection import answer_refused, choose_server, free_request, process_request
 from geng.http.fields import BadHead, Fields, Head, head_of
 from geng.http.filters import ClientGone
-from geng.http.module import OK
 from geng.http.request import Request
-from geng.http.subrequest import wait_for_backgrounds
 from geng.net.connection import REQUESTS, WRITING
 from geng.net.hub import describe
 from geng.wire.http1 import DONE, HOST_KNOWN, RequestHead, RequestOptions, parse_request
@@ -83,7 +78,7 @@ def give_up(kind: Kind, hc: HttpConnection, length: int, status: int) -> None:
     r = _headless(kind, hc, b"", length)
     r.out.status = status
     hc.c.stat.add(REQUESTS, 1)
-    finish(hc, r)
+    free_request(hc, r)
     hc.request = None
     r.main = r.current = None  # type: ignore[assignment]
     kind.close(hc)
@@ -106,7 +101,7 @@ def serve(
         r, good = begin(kind, hc, fields, length, status, fault)
         if good:
             run(kind, r)
-        finish(hc, r)
+        free_request(hc, r)
     except (ClientGone, GreenletExit):
         pass
     except Exception as error:
@@ -135,7 +130,7 @@ def begin(
         return _parsed(kind, hc, said, text, length)
     except BadHead as bad:
         r = _headless(kind, hc, bad.line, length)
-        refuse(r, bad.status, bad.message)
+        answer_refused(r, bad.status, bad.message, r.c)
         return r, False
 
 
@@ -175,7 +170,7 @@ def _parsed(kind: Kind, hc: HttpConnection, said: Head, text: bytes, length: int
         r.log.info(note, ctx=hc.c)
     status, message = _verdict(kind, r, head, said)
     if status:
-        refuse(r, status, message)
+        answer_refused(r, status, message, r.c)
         return r, False
     hc.action = ""
     return r, True
@@ -195,57 +190,8 @@ def _verdict(kind: Kind, r: Request, head: RequestHead, said: Head) -> tuple[int
     return kind.flaw(r.hc, head)
 
 
-def refuse(r: Request, status: int, message: str) -> None:
-    """Answer a head that cannot be served."""
-    try:
-        if message:
-            r.log.log("error" if status == 500 else "info", message, ctx=r.c)
-        phases.use_location(r, r.srv.default)
-        phases.finalize(r, status)
-    except ClientGone:
-        r.hc.broken = True
-    except Exception as error:
-        failed(r, error)
-
-
 def run(kind: Kind, r: Request) -> None:
-    """From the head to the end of the answer (ngx_http_process_request)."""
-    hot = r.hot
-    head = r.head
-    r.content_length_n = head.content_length_n
-    r.chunked_body = head.content_length_n < 0 and not kind.ended(r.hc)
-    try:
-        if hot.early_read is not None and holds(hot.early_read, r):
-            rc = read_early(r)
-            if rc != OK:
-                phases.finalize(r, rc)
-                return
-        for handler in hot.post_read:
-            rc = handler(r)
-            if rc >= 200:
-                phases.finalize(r, rc)
-                return
-        phases.run(r)
-    except ClientGone:
-        r.hc.broken = True
-    except Abandoned:
-        r.log.info("client prematurely closed connection", ctx=r.c)
-        phases.terminate(r, 499)
-    except Exception as error:
-        failed(r, error)
-
-
-def finish(hc: HttpConnection, r: Request) -> None:
-    """The request is over: log it and free it."""
-    hot = r.hot
-    if hot.post_action:
-        post_action(r, hot.loc)
-        hot = r.hot
-    if r.backgrounds:
-        wait_for_backgrounds(r)
-    r.logged = True
-    hc.action = "logging request"
-    for log in hot.log_handlers:
-        log(r)
-    if r.cleanups is not None:
-        clean_up(r)
+    """From the head to the end of the answer."""
+    r.content_length_n = r.head.content_length_n
+    r.chunked_body = r.content_length_n < 0 and not kind.ended(r.hc)
+    process_request(r)
