@@ -70,18 +70,8 @@ class DatagramConnection(Connection):
 
     def try_send(self, parts: Sequence[Bytes]) -> int:
         """One datagram of all *parts*; -1: none now."""
-        sock = self.sock
-        try:
-            if self.local is None:
-                sent = sock.sendmsg(parts, (), 0, self.sockaddr)
-            else:
-                sent = sock.sendmsg(parts, (source_message(self.local),), 0, self.sockaddr)
-        except BlockingIOError:
-            return -1
-        except OSError as error:
-            raise self.broken(error, "sendmsg()") from None
-        self.sent += sent
-        return sent
+        source = () if self.local is None else (source_message(self.local),)
+        return _send(self, parts, source, 0, self.sockaddr)
 
     def local_addr(self) -> Any:
         bound = self.listening.sockaddr
@@ -112,14 +102,19 @@ class DatagramPeer(Connection):
 
     def try_send(self, parts: Sequence[Bytes]) -> int:
         """One datagram of all *parts*; -1: none now."""
-        try:
-            sent = self.sock.sendmsg(parts)
-        except BlockingIOError:
-            return -1
-        except OSError as error:
-            raise self.broken(error, "sendmsg()") from None
-        self.sent += sent
-        return sent
+        return _send(self, parts)
+
+
+def _send(c: Connection, parts: Sequence[Bytes], *more: Any) -> int:
+    """One sendmsg() of *parts*; -1: none now."""
+    try:
+        sent = c.sock.sendmsg(parts, *more)
+    except BlockingIOError:
+        return -1
+    except OSError as error:
+        raise c.broken(error, "sendmsg()") from None
+    c.sent += sent
+    return sent
 
 
 def source_message(address: str) -> tuple[int, int, bytes]:

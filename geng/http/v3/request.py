@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 CLOSE = 444  # NGX_HTTP_CLOSE
 
 
-class RequestStream(HttpConnection):
-    """What HTTP keeps with a request stream, the QuicStream *c*; its `data`.
+class SessionStream(HttpConnection):
+    """What HTTP keeps with a request stream of *session*, the QuicStream *s*; its `data`."""
+
+    def __init__(self, session: Session, s: Any) -> None:
+        HttpConnection.__init__(self, s, session.hc.address)
+        framed.take_over(self, session.hc, s)
+        self.ssl = session.c.ssl
+        self.session = session
+
+
+class RequestStream(SessionStream):
+    """The same where the stream has HTTP/3, not HTTP/0.9 (hq-interop).
 
     frames: cuts what comes; head: reads the fields; received, counted: bytes that have come, and those that were looked at;
     over: the head is done with; begun: the session counts it; refused: the client may try elsewhere; answered: all of the
@@ -31,13 +41,9 @@ class RequestStream(HttpConnection):
     """
 
     def __init__(self, session: Session, s: Any) -> None:
-        above = session.hc
-        HttpConnection.__init__(self, s, above.address)
-        framed.take_over(self, above, s)
-        self.ssl = session.c.ssl
-        self.session = session
+        super().__init__(session, s)
         self.frames = FrameReader()
-        number, size = above.srv.large_client_header_buffers
+        number, size = self.srv.large_client_header_buffers
         self.head = HeadReader(self.frames, SectionReader(session.table, size, number * size))
         self.received = self.counted = 0
         self.refused = self.answered = self.begun = self.over = False
@@ -214,20 +220,9 @@ def _drained(s: Any) -> None:
     hc.let_go()
 
 
-class HqStream(HttpConnection):
-    """The same where the stream has HTTP/0.9 (hq-interop)."""
-
-    def __init__(self, session: Session, s: Any) -> None:
-        above = session.hc
-        HttpConnection.__init__(self, s, above.address)
-        framed.take_over(self, above, s)
-        self.ssl = session.c.ssl
-        self.session = session
-
-
 def start_hq(session: Session, s: Any) -> None:
     """nginx: ngx_http_v3_init_request_stream"""
-    hc = HqStream(session, s)
+    hc = SessionStream(session, s)
     if not session.begin_request(s):
         s.reset(wire.REQUEST_REJECTED)
         s.close()
@@ -239,7 +234,7 @@ def start_hq(session: Session, s: Any) -> None:
 
 
 def _hq_late(s: Any) -> None:
-    hc: HqStream = s.data
+    hc: SessionStream = s.data
     hc.session.log.info("client timed out", err=ETIMEDOUT, ctx=s)
     s.close()
 
