@@ -16,6 +16,7 @@ from geng.errors import ConfigError, Invalid
 from geng.hot.uri import parse_unsafe_uri
 from geng.http.conf import CoreLoc
 from geng.http.module import CHANGEABLE, DONE, ERROR, OK, Getter, Handler, Module, Variable
+from geng.http.script import variable_name
 from geng.process import environment
 
 if TYPE_CHECKING:
@@ -45,14 +46,13 @@ class PerlMain(Conf, level=Level.MAIN):
     @command("perl_set", HTTP)
     def set_variable(self, cf: Cf) -> None:
         """`perl_set $variable module::function|code`"""
-        name, text = cf.args
-        if name[:1] != "$":
-            raise Invalid(f'invalid variable name "{name}"')
+        word, text = cf.args
+        name = variable_name(word)
         variables = cf.scope.variables
-        variables.reserve(name[1:].lower())
-        variables.ref(name[1:])
+        variables.reserve(name)
+        variables.ref(name)
         get = getter(self, self.compile(cf, text), text)
-        variables.add(Variable(name[1:].lower(), get, CHANGEABLE))
+        variables.add(Variable(name, get, CHANGEABLE))
 
     def compile(self, cf: Cf, text: str) -> bytes:
         """What calls *text*, a function's name or an anonymous one, which is tried; raises ConfigError."""
