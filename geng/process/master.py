@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from geng.core import environment
 from geng.core.log import DEBUG_CORE, DEBUG_EVENT, Log
 from geng.errors import ConfigError
 from geng.net.accept import AcceptMutex
-from geng.process import environment, signals, title
+from geng.process import signals, title
 from geng.process.cycle import INHERITED, MAX_WORKERS, Cycle, Options, Reported, make
 
 OLD_PID = ".oldbin"

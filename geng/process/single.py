@@ -8,7 +8,8 @@ from __future__ import annotations
 import signal
 import sys
 
-from geng.process import environment, signals
+from geng.core import environment
+from geng.process import signals
 from geng.process.cycle import Cycle
 from geng.process.master import reread
 from geng.process.worker import FatalStart, Worker

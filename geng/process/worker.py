@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from geng.core import tempfile
+from geng.core import environment, tempfile
 from geng.core.log import Log
 from geng.http.connection import cut_off
 from geng.net.accept import AcceptMutex, Acceptor
 from geng.net.connection import ConnectionPool
 from geng.net.hub import Hub, describe
-from geng.process import capabilities, environment, signals, title
+from geng.process import capabilities, signals, title
 from geng.process.cycle import STAT_ROW, UNLIMITED
 
 if TYPE_CHECKING:

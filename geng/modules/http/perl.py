@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import string, to_bytes, to_text
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import HTTP, LMT, LOC
+from geng.core import environment
 from geng.errors import ConfigError, Invalid
 from geng.hot.uri import parse_unsafe_uri
 from geng.http.conf import CoreLoc
 from geng.http.module import CHANGEABLE, DONE, ERROR, OK, Getter, Handler, Module, Variable
 from geng.http.script import variable_name
-from geng.process import environment
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
