@@ -7,7 +7,14 @@ from geng.hot.greenlets cimport Greenlets, current, switch
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t c_recv "recv"(int fd, void* buffer, size_t n, int flags)
     ssize_t c_send "send"(int fd, const void* data, size_t n, int flags)
+    int c_setsockopt "setsockopt"(int fd, int level, int option, const void* value, unsigned int size)
     int MSG_DONTWAIT, MSG_NOSIGNAL
+
+cdef extern from "<netinet/tcp.h>" nogil:
+    int TCP_NODELAY
+
+cdef extern from "<netinet/in.h>" nogil:
+    int IPPROTO_TCP
 
 cdef extern from "<time.h>" nogil:
     struct timespec:
@@ -32,6 +39,13 @@ cdef bytes _receive(int fd, Py_ssize_t n)
 
 @cython.locals(start="const char*", size=Py_ssize_t, sent=Py_ssize_t, error=int)
 cdef Py_ssize_t _transmit(int fd, bytes data) except? -2
+
+
+cdef inline bint tcp_nodelay(int fd) noexcept:
+    cdef int on = 1
+    return not c_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on))
+
+cpdef bint no_delay(int fd) except -1
 
 
 cdef class Timer:

@@ -190,7 +190,7 @@ def accepted(c: Connection) -> None:
     """A connection has come (ngx_http_init_connection)."""
     hc = HttpConnection(c, c.listening.data.address(c))
     c.data = hc
-    c.context = hc.log_context
+    c.context = True
     if hc.wants_proxy_protocol:
         hc.action = "reading PROXY protocol"
     c.on_timeout = _wait_timed_out

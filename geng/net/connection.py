@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from greenlet import getcurrent
 
 from geng.errors import Abandoned, ConnectionClosed, TimedOut
-from geng.hot.connection import IOV_MAX, NEVER, WAITING, Bytes, Link, Timer
+from geng.hot.connection import IOV_MAX, NEVER, WAITING, Bytes, Link, Timer, no_delay
 from geng.hot.counters import Counters
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class Connection(Link):
 
     def log_context(self) -> str:
         """What an error log line says after its message (core.log)."""
-        return self.context() if self.context is not None else ""
+        context = self.context
+        if context is True:
+            return str(self.data.log_context())
+        return context() if context is not None else ""
 
     # ---- events
 
@@ -299,7 +302,7 @@ class Connection(Link):
         if self._nodelay:
             return
         self._nodelay = True
-        if self.is_tcp:
+        if self.is_tcp and not no_delay(self.fd):
             self._option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def set_cork(self, flag: bool) -> None:
@@ -418,7 +421,7 @@ class ConnectionPool:
         self.stat = Counters(stat, STAT_SIZE)
         self.free = size
         self.reusable: dict[Any, None] = {}  # oldest first
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # a set takes twice the memory
         self.number = number  # the next connection's *N
         self.step = step  # workers that share a sequence of numbers take every step-th
         self.exiting = False
@@ -459,12 +462,12 @@ class ConnectionPool:
         c = (kind or Connection)(self, fd, number, reader, timer)
         c.ssl = None
         timer.arg = c
-        self.connections.add(c)
+        self.connections[c] = None
         return c
 
     def put(self, c: Connection) -> None:
         """Called by Connection.close(): the slot is free again."""
-        self.connections.discard(c)
+        self.connections.pop(c, None)
         self.free += 1
         if c.listening is not None:
             self.stat.add(ACTIVE, -1)

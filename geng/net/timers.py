@@ -21,6 +21,14 @@ __all__ = ["NEVER", "Timer", "Timers"]
 COMPACT_FROM = 64  # a smaller heap is not worth a rebuild
 
 
+class Entry(float):
+    """A time in the heap and the timer that it is of; that timer's own entry only while it is the timer's *due*."""
+
+    __slots__ = ("timer",)
+
+    timer: Timer
+
+
 class Timers:
     """All deadlines of one hub. *arm_alarm(seconds)* asks for one call of run_due() after that long (0: at once)."""
 
@@ -32,7 +40,7 @@ class Timers:
         now: Callable[[], float] = monotonic,
         on_error: Callable[[BaseException], object] | None = None,
     ) -> None:
-        self._heap: list[tuple[float, Timer]] = []
+        self._heap: list[Entry] = []
         self._alarm_at = NEVER
         self._arm_alarm = arm_alarm
         self._now = now
@@ -42,7 +50,7 @@ class Timers:
 
     def __len__(self) -> int:
         """How many timers will fire."""
-        return sum(1 for due, timer in self._heap if timer.due is due and timer.deadline != NEVER)
+        return sum(1 for entry in self._heap if entry.timer.due is entry and entry.timer.deadline != NEVER)
 
     def __repr__(self) -> str:
         return f"<Timers {len(self)} set, {len(self._heap)} in heap>"
@@ -58,8 +66,9 @@ class Timers:
         if timer.due != NEVER:
             self._dead += 1  # the later entry stays behind
         heap = self._heap
-        timer.due = due = timer.deadline
-        heappush(heap, (due, timer))
+        timer.due = due = Entry(timer.deadline)
+        due.timer = timer
+        heappush(heap, due)
         if due < self._alarm_at and not self._running:
             self._alarm_at = due
             self._arm_alarm(due - self._now())
@@ -73,8 +82,8 @@ class Timers:
     def _compact(self) -> None:
         live = []
         for entry in self._heap:
-            due, timer = entry
-            if timer.due is not due:
+            timer = entry.timer
+            if timer.due is not entry:
                 continue
             if timer.deadline == NEVER:
                 timer.due = NEVER
@@ -91,8 +100,9 @@ class Timers:
         self._running = True  # callbacks that arm timers need no alarm of their own: one is asked for below
         try:
             now = self._now()
-            while heap and heap[0][0] <= now:
-                due, timer = heappop(heap)
+            while heap and heap[0] <= now:
+                due = heappop(heap)
+                timer = due.timer
                 if timer.due is not due:
                     self._dead -= self._dead > 0
                     continue  # left behind by an earlier deadline
@@ -108,7 +118,7 @@ class Timers:
         finally:
             self._running = False
             if heap:
-                self._alarm_at = due = heap[0][0]
+                self._alarm_at = due = heap[0]
                 self._arm_alarm(max(due - self._now(), 0.0))
 
     def _fire(self, timer: Timer) -> None:

@@ -92,7 +92,7 @@ class Session:
         """Take the connection over, with what has come already."""
         c, hc = self.c, self.hc
         hc.action = "processing HTTP/2 connection"
-        c.data = self
+        c.data, c.context = self, hc.log_context
         self.send_control(
             wire.settings(
                 (
