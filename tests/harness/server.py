@@ -118,7 +118,7 @@ class Server:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=180,
             stdin=subprocess.DEVNULL,
             check=False,
         )
@@ -173,10 +173,10 @@ class Server:
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
         try:
-            code = process.wait(60)
+            code = process.wait(120)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"still there 60 s after QUIT\n{self.log()[-4000:]}") from None
+            raise AssertionError(f"still there 120 s after QUIT\n{self.log()[-4000:]}") from None
         self.process = None
         said = self.log("output") + self.log()
         assert code == 0, f"ended with {code}\n{said[-4000:]}"
