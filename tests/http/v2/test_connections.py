@@ -23,7 +23,7 @@ CONF = """
 error_log error.log info;
 events {}
 http {
-    client_header_timeout 2s;
+    client_header_timeout 4s;
     server {
         listen 127.0.0.1:%PORT%;
         http2 on;

@@ -27,7 +27,7 @@ http {
     access_log access.log;
     ssl_certificate %CA%/localhost.crt;
     ssl_certificate_key %CA%/localhost.key;
-    client_header_timeout 2s;
+    client_header_timeout 4s;
     server {
         listen 127.0.0.1:%PORT% quic;
         listen 127.0.0.1:%PORT% ssl;
@@ -191,7 +191,7 @@ def test_number_of_requests(s: Server) -> None:
 
 
 def test_idle_connections_end(server: Start, ca: Authority) -> None:
-    s = server(CONF.replace("root .;", "keepalive_timeout 1s; root .;"), CA=ca.folder, BODY=BODY, UP=1)
+    s = server(CONF.replace("root .;", "keepalive_timeout 3s; root .;"), CA=ca.folder, BODY=BODY, UP=1)
     with Client(s.address()) as c:
         assert c.get("/").status == 200
         assert c.end()[0] == wire.NO_ERROR

@@ -23,7 +23,7 @@ http {
     ssl_certificate %CA%/localhost.crt;
     ssl_certificate_key %CA%/localhost.key;
     client_body_timeout 2s;
-    client_header_timeout 2s;
+    client_header_timeout 4s;
     large_client_header_buffers 4 4k;
     server {
         listen 127.0.0.1:%PORT% quic;

@@ -50,7 +50,7 @@ def test_terminated(server: Any, ca: Authority, backend: Any) -> None:
 
 
 def test_not_tls(server: Any, ca: Authority) -> None:
-    s = run(server, ca, "server { listen 127.0.0.1:%PORT% ssl; return x; ssl_handshake_timeout 100ms; }")
+    s = run(server, ca, "server { listen 127.0.0.1:%PORT% ssl; return x; ssl_handshake_timeout 1s; }")
     with contextlib.closing(s.connect().sock) as sock:
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
