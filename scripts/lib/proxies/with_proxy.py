@@ -26,7 +26,7 @@ class PassOn(ReverseProxyBasePlugin):  # type: ignore[misc]
 
 def main(port: int, backend: int) -> None:
     PassOn.backend = backend
-    words = ["--hostname", "127.0.0.1", "--port", str(port), "--num-workers", "1", "--num-acceptors", "1", "--threadless",
+    words = ["--hostname", "127.0.0.1", "--port", str(port), "--num-workers", "1", "--num-acceptors", "1", "--threaded",
              "--disable-http-proxy", "--enable-reverse-proxy", "--log-level", "ERROR"]  # fmt: skip
     with proxy.Proxy(words, plugins=[PassOn]) as running:
         proxy.sleep_loop(running)
