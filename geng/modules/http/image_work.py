@@ -39,7 +39,7 @@ class Work:
 
 def process(data: bytes, work: Work) -> Any:
     """The image that *work* makes of *data*; None when it can stay as it is. Raises Unfit."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(BytesIO(data), formats=[work.kind])
@@ -61,7 +61,8 @@ def process(data: bytes, work: Work) -> Any:
         TypeError,
     ) as error:
         # decoders raise all of these on broken files
-        raise Unfit(f"image filter: {type(error).__name__}: {error}") from None
+        why = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise Unfit(f"image filter: broken {work.kind} image{why}") from None
     except Image.DecompressionBombError as error:
         raise Unfit(f"image filter: {error}") from None
 
@@ -184,7 +185,7 @@ def encode(image: Any, kind: str, quality: int, interlace: bool) -> bytes:
     try:
         image.save(out, kind, **options)
     except (OSError, ValueError, KeyError, MemoryError) as error:
-        raise Unfit(f"image filter: {type(error).__name__}: {error}") from None
+        raise Unfit(f"image filter: cannot write {kind}: {error}") from None
     return _as_interlaced(out.getvalue()) if kind == GIF and interlace else out.getvalue()
 
 

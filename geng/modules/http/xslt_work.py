@@ -142,7 +142,8 @@ def parse(data: bytes, entities: Entities | None, external: bool) -> tuple[Any, 
     try:
         document = etree.fromstring(data, parser).getroottree()
     except etree.XMLSyntaxError as error:
-        lines = [f'libxml2 error: "{entry.message}"' for entry in error.error_log]
+        # the exception's own log has what went wrong in every document before, too
+        lines = [f'libxml2 error: "{entry.message.rstrip()}"' for entry in parser.error_log]
         raise Failed(*lines, f"xmlParseChunk() failed, error:{error.code}") from None
     except (etree.LxmlError, ValueError) as error:
         raise Failed(f'libxml2 error: "{error}"', "not well formed XML document") from None

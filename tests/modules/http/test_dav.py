@@ -125,6 +125,8 @@ def test_uploads_that_break_off(s: Any) -> None:
                     c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             wait_until(lambda: left_over(s) == [], "nothing left")
             assert (s.folder / "html" / "a").read_text() == "this is a"
+    said = ("client prematurely closed connection, client: ", "recv() failed (104: ")
+    wait_until(lambda: sum(s.log().count(words) for words in said) == 6, "each in the log")
     with s.connect() as c:
         c.send(b"PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcdeXX")
         assert c.response().status == 400

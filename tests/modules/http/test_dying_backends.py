@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from scripts.lib.servers import wait_until
-from tests.harness.applications import FastcgiApp, ScgiApp, UwsgiApp, stdout
+from tests.harness.applications import FastcgiApp, ScgiApp, UwsgiApp, end, stdout
 from tests.harness.backend import Backend
 from tests.harness.client import Truncated, request
 from tests.harness.server import Server
@@ -219,6 +219,17 @@ def test_garbage(start: Any, protocol: str, answer: bytes, message: str) -> None
     s = start(protocol, lambda sock: sock.sendall(answer))
     assert s.get(f"/{protocol}/on/").status == 502
     check(s, "[error]", message)
+
+
+@pytest.mark.parametrize("protocol", [one for one in PROTOCOLS if one != "memcached"])  # has an end of its own
+def test_more_than_the_length(start: Any, protocol: str) -> None:
+    def answer(length: int) -> bytes:
+        data = said(protocol, b"x" * 2000).replace(b"Content-Length: 1000000", b"Content-Length: %07d" % length)
+        return data + end() if protocol == "fastcgi" else data
+
+    s = start(protocol, lambda sock: sock.sendall(answer(1000)))
+    assert s.get(f"/{protocol}/off/").body == b"x" * 1000
+    check(s, "[warn]", "upstream sent more data than specified in \"Content-Length\" header", BODY)
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 1000])

@@ -230,6 +230,16 @@ def test_an_upstream_that_dies(run: Any) -> None:
     assert s.get("/up/a").status == 200
 
 
+@pytest.mark.live
+def test_each_document_has_its_own_errors(run: Any) -> None:
+    s, up = run
+    for _ in range(3):
+        assert s.get("/broken.xml").status == 500
+        assert s.get("/nothing.xml").status == 500
+    assert s.log().count("Opening and ending tag mismatch") == 3
+    assert s.log().count("Document is empty") == 3
+
+
 def test_the_parser_reads_no_files() -> None:
     check_parser()
     with pytest.raises(Failed):
