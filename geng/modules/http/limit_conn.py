@@ -12,7 +12,7 @@ from geng.core.values import BadValue, atoi
 from geng.core.zone import Zone
 from geng.errors import Invalid, Refused
 from geng.http.limits import LEVELS, STATUS, Counted, declare, key_of
-from geng.http.module import DECLINED, Handler, Module, Phase, Variable
+from geng.http.module import DECLINED, NOCACHEABLE, Handler, Module, Phase, Variable
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geng.http.request import Request
 
 TAG = "http_limit_conn"
+VERDICT = " limit_conn"  # in r.vars, for an internal redirect empties r.ctx: a request counts once
 MOST = 65535
 
 
@@ -109,7 +110,7 @@ def limiter(conf: LimitConnConf, status: int = 0) -> Handler | None:
 
     def check(r: Request) -> int:
         main = r.main
-        if LimitConnConf in main.ctx:
+        if VERDICT in main.vars:
             return DECLINED
         held: list[tuple[Zone, Counted, bytes]] = []
         for zone, most in limits:
@@ -117,7 +118,7 @@ def limiter(conf: LimitConnConf, status: int = 0) -> Handler | None:
             key = key_of(r, counted, 255)
             if not key:
                 continue
-            main.ctx[LimitConnConf] = b"PASSED"
+            main.vars[VERDICT] = b"PASSED"
             entered = _enter(zone, counted, key, most)
             if entered == ENTERED:
                 held.append((zone, counted, key))
@@ -127,7 +128,7 @@ def limiter(conf: LimitConnConf, status: int = 0) -> Handler | None:
                 r.log.crit(f'ngx_slab_alloc() failed: no memory in limit_conn_zone "{zone.name}"')
             else:
                 r.log.log(conf.log_level, f'limiting connections{dry} by zone "{zone.name}"', ctx=r.c)
-            main.ctx[LimitConnConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
+            main.vars[VERDICT] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
             return DECLINED if dry else refused
         if held:
             main.on_end(partial(_leave_all, held))
@@ -138,13 +139,13 @@ def limiter(conf: LimitConnConf, status: int = 0) -> Handler | None:
 
 def shown_status(r: Request) -> bytes | None:
     """$limit_conn_status"""
-    status: bytes | None = r.main.ctx.get(LimitConnConf)
+    status: bytes | None = r.main.vars.get(VERDICT)
     return status
 
 
 module = Module(
     name="http_limit_conn",
     confs=(LimitConnMain, LimitConnConf),
-    variables=(Variable("limit_conn_status", shown_status),),
+    variables=(Variable("limit_conn_status", shown_status, NOCACHEABLE),),
     handlers={Phase.PREACCESS: link},
 )

@@ -13,7 +13,7 @@ from geng.core.values import BadValue, atoi
 from geng.core.zone import Zone
 from geng.errors import Invalid, Refused
 from geng.http.limits import LEVELS, STATUS, Counted, declare, key_of
-from geng.http.module import DECLINED, Handler, Module, Phase, Variable
+from geng.http.module import DECLINED, NOCACHEABLE, Handler, Module, Phase, Variable
 
 if TYPE_CHECKING:
     from geng.conf.compiler import Cf
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from geng.http.request import Request
 
 TAG = "http_limit_req"
+VERDICT = " limit_req"  # in r.vars, for an internal redirect empties r.ctx: a request counts once
 NO_DELAY = 1 << 60
 EXCESS, LAST, COUNT = range(3)  # words of an entry: thousandths of a request, ms, requests being looked at
 OK, BUSY, AGAIN, NO_ROOM = range(4)
@@ -169,7 +170,7 @@ def link(loc: CoreLoc) -> Handler | None:
 
     def check(r: Request) -> int:
         main = r.main
-        if LimitReqConf in main.ctx:
+        if VERDICT in main.vars:
             return DECLINED
         now = clock.msec()
         held: list[tuple[Limit, Counted, int]] = []
@@ -189,7 +190,7 @@ def link(loc: CoreLoc) -> Handler | None:
                     r.log.log(conf.log_level, f'limiting requests{dry}, {shown} by zone "{limit.zone.name}"', ctx=r.c)
                 else:
                     r.log.alert(f'could not allocate node in limit_req zone "{limit.zone.name}"')
-                main.ctx[LimitReqConf] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
+                main.vars[VERDICT] = b"REJECTED_DRY_RUN" if dry else b"REJECTED"
                 return DECLINED if dry else conf.status
             if rc == AGAIN:
                 held.append((limit, counted, at))
@@ -212,9 +213,9 @@ def _wait(r: Request, conf: LimitReqConf, delays: list[tuple[Limit, Counted, int
             ms = (excess - limit.delay) * 1000 // counted.rate
             if ms > longest:
                 longest, slowest = ms, (limit, excess)
-    ctx = r.main.ctx
+    kept = r.main.vars
     if slowest is None:
-        ctx[LimitReqConf] = b"PASSED"
+        kept[VERDICT] = b"PASSED"
         return DECLINED
     limit, excess = slowest
     r.log.log(
@@ -223,9 +224,9 @@ def _wait(r: Request, conf: LimitReqConf, delays: list[tuple[Limit, Counted, int
         ctx=r.c,
     )
     if dry:
-        ctx[LimitReqConf] = b"DELAYED_DRY_RUN"
+        kept[VERDICT] = b"DELAYED_DRY_RUN"
         return DECLINED
-    ctx[LimitReqConf] = b"DELAYED"
+    kept[VERDICT] = b"DELAYED"
     r.pause(longest)
     return DECLINED
 
@@ -233,6 +234,6 @@ def _wait(r: Request, conf: LimitReqConf, delays: list[tuple[Limit, Counted, int
 module = Module(
     name="http_limit_req",
     confs=(LimitReqMain, LimitReqConf),
-    variables=(Variable("limit_req_status", lambda r: r.main.ctx.get(LimitReqConf)),),
+    variables=(Variable("limit_req_status", lambda r: r.main.vars.get(VERDICT), NOCACHEABLE),),
     handlers={Phase.PREACCESS: link},
 )

@@ -13,7 +13,7 @@ from geng.core.zone import RESERVED, WORD, Zone
 from geng.http.limits import Counted
 from geng.modules.http.limit_req import COUNT, NO_ROOM, OK, Limit, _look
 from scripts.lib.servers import wait_until
-from tests.harness.client import request
+from tests.harness.client import Connection, request
 
 CONF = """
 events {}
@@ -130,3 +130,35 @@ def test_no_room_for_requests() -> None:
 )
 def test_mistakes(configtest: Any, text: str, words: str) -> None:
     assert words in configtest(f"events {{}} http {{ {text} }}").stderr
+
+
+def test_a_request_that_is_redirected_inside_counts_once(server):
+    """`/` becomes /index.html, and what is missing @else: still one request, of one that is allowed."""
+    s = server(
+        """
+        events { }
+        http {
+            limit_req_zone $arg_key zone=req:1m rate=1r/m;
+            limit_conn_zone $server_port zone=conn:1m;
+            server {
+                listen 127.0.0.1:%PORT%;
+                root %DIR%;
+                limit_req zone=req;
+                limit_conn conn 1;
+                location / { index index.html; }
+                location /missing { try_files $uri @else; }
+                location @else { return 200 "$limit_req_status $limit_conn_status"; }
+                location /lost { error_page 404 = @else; }
+            }
+        }
+        """,
+        files={"index.html": "index"},
+    )
+    with Connection(s.address()) as c:
+        assert [c.ask(target).text for target in ("/?key=a", "/missing?key=b", "/lost?key=c")] == [
+            "index",
+            "PASSED PASSED",
+            "PASSED PASSED",
+        ]
+        assert c.ask("/?key=a").status == 503
+    assert "limiting connections" not in s.log()
