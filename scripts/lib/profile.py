@@ -1,7 +1,7 @@
 """Where a request's microseconds go: system calls, instructions, allocations, and samples of the worker while wrk asks.
 
 strace counts the calls and valgrind the rest, both exactly; the microseconds are the samples of perf. py-spy draws the
-flame graph, with Python's functions and C's in one.
+flame graph: of Python's functions and C's where it can, else of Python's alone.
 """
 
 from __future__ import annotations
@@ -72,20 +72,29 @@ def instructions_of(bench: Bench, case: cases.Case) -> dict[str, instructions.Co
 
 
 def flame(bench: Bench, case: cases.Case) -> None:
-    """Draws geng's worker into a file in the current folder."""
+    """Draws geng's worker into a file in the current folder: with C's functions, where py-spy can tell the stacks apart."""
     path = Path.cwd() / f"profile-{case.name}.svg"
+    said = draw(bench, case, path, ["--native"])
+    if said:
+        print(f"\npy-spy --native: {said.splitlines()[0]}; so without the compiled functions")
+        said = draw(bench, case, path, [])
+    print(f"\nflame graph: {said or path}")
+
+
+def draw(bench: Bench, case: cases.Case, path: Path, options: list[str]) -> str:
+    """What py-spy says when it fails, else nothing."""
     beside = Path(sys.executable).parent / "py-spy"
     command = str(beside) if beside.exists() else program.require("py-spy")
-    pid = bench.running["geng"].workers()[0]
+    words = ["-r", "500", "-d", str(bench.seconds), "-o", str(path), "-p", str(bench.running["geng"].workers()[0])]
     drawer = subprocess.Popen(
-        [command, "record", "--native", "-r", "500", "-d", str(bench.seconds), "-o", str(path), "-p", str(pid)],
+        [command, "record", *options, *words],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     load = bench.load("geng", case, bench.seconds + 2)
-    said = drawer.communicate(timeout=60)[0]
-    print(f"\nflame graph: {path if not drawer.returncode else said}")
+    said = drawer.communicate(timeout=60)[0].strip()
     if load.errors:
         raise SystemExit(f"geng: {load.errors}")
+    return (said or "failed") if drawer.returncode else ""
 
 
 def part(where: str) -> str:
