@@ -26,6 +26,7 @@ HOT = {
     "hot.connection": True,
     "core.clock": False,
     "hot.escape": False,
+    "hot.pieces": False,
     "net.hub": True,
     "net.tls": True,
     "http.response": False,

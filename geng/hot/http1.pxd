@@ -206,8 +206,14 @@ cdef class RequestHead(Head):
 
     cpdef as_fields(self)
     cpdef write_upstream(self, object out, NameSet skip)
+
+    @cython.locals(p="const unsigned char*")
     cpdef bytes read_line(self)
+
+    @cython.locals(p="const unsigned char*")
     cpdef bytes read_target(self)
+
+    @cython.locals(p="const unsigned char*")
     cpdef bytes read_uri(self)
     cpdef bytes read_args(self)
 
@@ -263,6 +269,8 @@ cdef class ResponseHead(Head):
     cpdef int read_lines(self, bytes buf) except -1
 
     cpdef write_client(self, object out, NameSet hidden)
+
+    @cython.locals(p="const unsigned char*")
     cpdef bytes read_status_line(self)
 
 

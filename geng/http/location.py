@@ -71,7 +71,7 @@ class LocationTree:
         i = bisect_right(names, uri) - 1 if len(names) > 1 else 0
         while i >= 0:
             name = names[i]
-            if uri[: len(name)] == name:
+            if uri.startswith(name):
                 return self.locs[i]
             i = self.outer[i]
         return None

@@ -3,6 +3,7 @@ cimport cython
 from geng.core.clock cimport http_log_time
 from geng.hot.connection cimport Link as CLink
 from geng.hot.decimal cimport decimal
+from geng.hot.pieces cimport join
 from geng.hot.escape cimport append, shown
 from geng.hot.http1 cimport RequestHead as CRequestHead
 from geng.http.request cimport Request as CRequest

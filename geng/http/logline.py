@@ -15,6 +15,7 @@ from geng.core.clock import http_log_time
 from geng.hot.decimal import decimal
 from geng.hot.escape import append, shown
 from geng.hot.http1 import CONNECT, request_number
+from geng.hot.pieces import join
 
 if TYPE_CHECKING:
     from geng.core.log import OpenFile
@@ -98,7 +99,7 @@ class LogLine:
                 out.append(shown(items[i](r)))
             else:
                 out.append(b"-")
-        return b"".join(out)
+        return join(out)
 
 
 def status_of(r: Request) -> bytes:

@@ -8,6 +8,7 @@ from geng.http.response cimport ResponseOut as CResponseOut
 
 from geng.core.clock cimport seconds
 from geng.hot.decimal cimport decimal
+from geng.hot.pieces cimport join
 
 cdef dict _LINES
 cdef long _HEAD, _CONNECT

@@ -20,6 +20,7 @@ from geng.errors import ConnectionClosed, TimedOut
 from geng.hot.dates import http_time
 from geng.hot.decimal import decimal
 from geng.hot.http1 import CONNECT, HEAD
+from geng.hot.pieces import join
 from geng.http.filters import ClientGone, FileSlice, Parts, Writer
 from geng.wire.http1 import STATUS_LINES as _LINES
 from geng.wire.http1 import last_chunk, status_line
@@ -166,7 +167,7 @@ def _head(r: Request, out: Any, hot: Linked, status: int, chunked: bool) -> byte
         lines.append(name)
         add(lines, b": ", value)
     lines.append(CRLF)
-    return b"".join(lines)
+    return join(lines)
 
 
 def add(lines: list[bytes], name: bytes, value: bytes) -> None:

@@ -25,7 +25,7 @@ cdef class Request:
     cdef public bint single_range, disable_not_modified
     cdef dict __dict__
 
-    cpdef begin(self, c, hc, CRequestHead head, CLinked hot, long long start)
+    cdef begin(self, c, hc, CRequestHead head, CLinked hot, long long start)
     cpdef discard_body(self)
     cpdef set_content_type(self)
 

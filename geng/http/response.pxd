@@ -15,7 +15,7 @@ cdef class ResponseOut:
     cdef public list headers, trailers
     cdef dict __dict__
 
-    cpdef begin(self)
+    cdef begin(self)
 
 
 @cython.locals(out=ResponseOut)

@@ -48,10 +48,11 @@ cdef class Exchange:
     cdef public CState state
     cdef public object conf, schema, uri, name, vars, sender, request, greenlet, aim, redirect, stream, access, tls
     cdef public bint buffering, picked, request_sent, keepalive, header_sent, head_method, upgrade, acted, chunked, as_get
-    cdef public long long body_length, began
-    cdef dict __dict__
+    cdef public object trailers, cache_status, fault, framed
+    cdef public bint cached
+    cdef public long long body_length, began, hints_length
 
-    cpdef begin(self, CRequest r, Adapter adapter)
+    cdef begin(self, CRequest r, Adapter adapter)
 
     @cython.locals(r=CRequest, client=CLink, watch=bint, rc=long)
     cpdef run(self)

@@ -219,16 +219,11 @@ class Exchange:
     picked: a peer is held, free() is due; name: of the peer that was last tried; aim: where to, when it came from a
     variable; vars: the protocol's own; request: what is sent, sender: what is left of it; began: ms, when the first peer
     was asked for; head_method: the upstream was asked with HEAD; body_length, chunked: of the request, as told to the
-    upstream; redirect: X-Accel-Redirect.
-    """
+    upstream; redirect: X-Accel-Redirect; cached: the response comes from the cache; fault: what is wrong with the
+    response ("": it is logged already), found outside of its head; framed: the stream of HTTP/2.
 
-    # What few exchanges use; what most look at is set in __init__ (and typed in engine.pxd).
-    trailers: Sequence[tuple[bytes, bytes]] = ()
-    hints_length = 0
-    cache_status: bytes | None = None
-    cached = False  # the response comes from the cache
-    fault: str | None = None  # what is wrong with the response ("": it is logged already), found outside of its head
-    framed: Any = None  # the stream of HTTP/2
+    All attributes are declared in engine.pxd: with a dictionary, each call of a method would look there first.
+    """
 
     def __init__(self, r: Request, adapter: Adapter) -> None:
         self.begin(r, adapter)
@@ -266,6 +261,12 @@ class Exchange:
         self.began = 0
         self.state: UpstreamState = None  # type: ignore[assignment]  # until a peer is asked for
         self.greenlet: Any = None
+        self.trailers: Sequence[tuple[bytes, bytes]] = ()
+        self.hints_length = 0
+        self.cache_status: bytes | None = None
+        self.cached = False
+        self.fault: str | None = None
+        self.framed: Any = None
 
     def __repr__(self) -> str:
         return f"<Exchange {self.log_text() or 'begun'}>"

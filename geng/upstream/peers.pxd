@@ -22,6 +22,9 @@ cdef class Picker:
     cdef public long tries
     cdef public bint cached, notifies
 
+    @cython.locals(backup=Peers)
+    cdef _begin(self, upstream, Peers peers, r, tag)
+
     cpdef choose(self)
 
     @cython.locals(cache=CCache)

@@ -229,10 +229,14 @@ class Picker:
                  "upstream", "version")  # fmt: skip
 
     def __init__(self, upstream: Upstream, r: Any, tag: object = None) -> None:
+        self._begin(upstream, upstream.peers, r, tag)
+
+    def _begin(self, upstream: Upstream, peers: Peers, r: Any, tag: object) -> None:
+        """__init__(), with types for compiled code."""
         self.upstream = upstream
+        self.peers = peers
         self.r = r
         self.tag = tag
-        self.peers = peers = upstream.peers
         if peers.lock is not None:
             peers.sync()
         self.version = peers.version

@@ -1,6 +1,7 @@
 # What proxy_request.py is in C: types only, no code.
 cimport cython
 from geng.hot.decimal cimport decimal
+from geng.hot.pieces cimport join
 from geng.hot.http1 cimport RequestHead as CRequestHead
 from geng.http.request cimport Request as CRequest
 from geng.upstream.engine cimport Exchange as CExchange

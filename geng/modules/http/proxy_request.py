@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import to_bytes
 from geng.hot.decimal import decimal
 from geng.hot.http1 import GET, NameSet
+from geng.hot.pieces import join
 from geng.hot.uri import escape_uri
 from geng.upstream import caching
 
@@ -174,7 +175,7 @@ class Assembler:
         out.append(b"\r\n")
         if body is not None:
             out.append(body)
-        return b"".join(out)
+        return join(out)
 
     def target(self, r: Request, u: Exchange) -> bytes:
         """The URI of the request line."""
