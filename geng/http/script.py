@@ -44,19 +44,27 @@ class VariableRef:
         name = self.name
 
         def fresh(r: Request) -> bytes | None:
-            value = r.vars.get(name, _MISSING)
-            return source(r) if value is _MISSING else value
+            return _fresh(r, name, source)
 
         def cached(r: Request) -> bytes | None:
-            value = r.vars.get(name, _MISSING)
-            if value is _MISSING:
-                value = r.vars[name] = source(r)
-            return value
+            return _cached(r, name, source)
 
         if setter is not None:
             self.get = source
         else:
             self.get = fresh if flags & NOCACHEABLE else cached
+
+
+def _fresh(r: Request, name: str, source: Getter) -> Any:
+    value = r.vars.get(name, _MISSING)
+    return source(r) if value is _MISSING else value
+
+
+def _cached(r: Request, name: str, source: Getter) -> Any:
+    value = r.vars.get(name, _MISSING)
+    if value is _MISSING:
+        value = r.vars[name] = source(r)
+    return value
 
 
 def _unlinked(r: Request) -> bytes | None:

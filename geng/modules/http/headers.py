@@ -47,12 +47,11 @@ MAX_LINES = (b"Thu, 31 Dec 2037 23:55:55 GMT", b"max-age=315360000")
 class Added:
     """One add_header or add_trailer."""
 
-    __slots__ = ("always", "make", "name", "value")
+    __slots__ = ("always", "name", "value")
 
     def __init__(self, name: bytes, value: Value, always: bool) -> None:
         self.name = name
         self.value = value
-        self.make = value.fn
         self.always = always
 
     def __repr__(self) -> str:
@@ -212,9 +211,10 @@ class Lines:
                 if isinstance(step, list):
                     out.headers += step
                 elif isinstance(step, Added):
-                    made = step.make(r)
+                    one = step
+                    made = one.value.fn(r)
                     if made:
-                        out.headers.append((step.name, made))
+                        out.headers.append((one.name, made))
                 else:
                     step(r, out)
         return next(r)

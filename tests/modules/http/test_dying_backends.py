@@ -229,7 +229,7 @@ def test_more_than_the_length(start: Any, protocol: str) -> None:
 
     s = start(protocol, lambda sock: sock.sendall(answer(1000)))
     assert s.get(f"/{protocol}/off/").body == b"x" * 1000
-    check(s, "[warn]", "upstream sent more data than specified in \"Content-Length\" header", BODY)
+    check(s, "[warn]", 'upstream sent more data than specified in "Content-Length" header', BODY)
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 1000])
