@@ -1,9 +1,7 @@
 # What script.py is in C: types only, no code.
 
-from geng.http.request cimport Request as CRequest
-
-cdef _fresh(CRequest r, name, source)
-cdef _cached(CRequest r, name, source)
+cdef _fresh(r, dict values, name, source)
+cdef _cached(r, dict values, name, source)
 
 cdef class VariableRef:
     cdef public object flags, get, name, set, source

@@ -44,10 +44,10 @@ class VariableRef:
         name = self.name
 
         def fresh(r: Request) -> bytes | None:
-            return _fresh(r, name, source)
+            return _fresh(r, r.vars, name, source)
 
         def cached(r: Request) -> bytes | None:
-            return _cached(r, name, source)
+            return _cached(r, r.vars, name, source)
 
         if setter is not None:
             self.get = source
@@ -55,15 +55,15 @@ class VariableRef:
             self.get = fresh if flags & NOCACHEABLE else cached
 
 
-def _fresh(r: Request, name: str, source: Getter) -> Any:
-    value = r.vars.get(name, _MISSING)
+def _fresh(r: Request, values: dict[str, Any], name: str, source: Getter) -> Any:
+    value = values.get(name, _MISSING)
     return source(r) if value is _MISSING else value
 
 
-def _cached(r: Request, name: str, source: Getter) -> Any:
-    value = r.vars.get(name, _MISSING)
+def _cached(r: Request, values: dict[str, Any], name: str, source: Getter) -> Any:
+    value = values.get(name, _MISSING)
     if value is _MISSING:
-        value = r.vars[name] = source(r)
+        value = values[name] = source(r)
     return value
 
 
