@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from geng.conf.convert import flag, to_bytes, to_text
 from geng.conf.directive import UNSET, Conf, Level, command, directive, value
 from geng.conf.tables import HSL, LOC
+from geng.core.log import write_stderr
 from geng.errors import ConfigError, Invalid, Refused
 from geng.hot.uri import unescape_uri
 from geng.http.files import in_memory
@@ -81,8 +82,7 @@ class XsltConf(Conf, level=Level.LOCATION):
             try:
                 known[path] = Sheet(path)
             except ValueError as error:
-                for line in str(error).splitlines():
-                    cf.log("error", f'libxml2 error: "{line}"')
+                write_stderr(b"%s\n" % to_bytes(str(error)))  # as libxml2 does, past the log
                 raise ConfigError(f'xsltParseStylesheetFile("{path}") failed', cf.file, cf.line, level="error") from None
         values = tuple(compile_value(cf, text) for text in params)
         self.sheets = (*(self.sheets or ()), (known[path], values))
